@@ -1,0 +1,119 @@
+"""What happens to a frame between decode and encode: a Plan as ops, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vrestore.errors import PresetError
+from vrestore.media import Frame
+from vrestore.models import restorer
+from vrestore.ops.bars import BarsAround
+from vrestore.ops.buffers import Alloc
+from vrestore.ops.color import rgb_adapter, ycbcr_adapter
+from vrestore.ops.convert import Convert
+from vrestore.ops.cutlist import MarkCuts, parse_cuts
+from vrestore.ops.cuts import DetectCuts
+from vrestore.ops.dither import Dither
+from vrestore.ops.levels import Normalise, Quantise
+from vrestore.ops.place import Place
+from vrestore.ops.resample import Resample
+from vrestore.ops.size import Pad
+from vrestore.plan import Plan, needs_ycbcr
+from vrestore.runtime.stage import Op, compose
+
+__all__ = ["analysis", "restoration"]
+
+_MAX_CUT_LIST_BYTES = 16 * 2**20
+
+
+def analysis(plan: Plan) -> Op[Frame, Frame]:
+    """Marks where shots begin; code values in, the same code values out."""
+    config = plan.preset.cuts
+    color = plan.source_color.working
+    if config.file is not None:
+        marker: Op[Frame, Frame] = MarkCuts(parse_cuts(_read_cuts(config.file)))
+    elif config.detect:
+        marker = DetectCuts(config)
+    else:
+        marker = MarkCuts(())
+    return compose(_Recolour(lambda frame: replace(frame, color=color)), marker)
+
+
+def restoration(plan: Plan, alloc: Alloc | None = None) -> Op[Frame, Frame]:
+    """From the source's code values to the output's."""
+    device = plan.device.torch_device
+    pooled = alloc if device.type == "cpu" else None
+    source, target = plan.source_color.working, plan.output_color.working
+    form = plan.info.video.format
+    dither = Dither(plan.preset.color.seed) if plan.preset.color.dither else None
+    return compose(
+        Place(device),
+        Normalise(source, alloc=pooled),
+        _enlarge(plan, pooled),
+        Pad(plan.size, alloc=pooled),
+        Convert(form, source, to_form=plan.format, to_color=target, alloc=pooled),
+        Quantise(plan.format, target, source_depth=form.depth, dither=dither, alloc=pooled),
+        Place(torch.device("cpu")),
+    )
+
+
+def _enlarge(plan: Plan, alloc: Alloc | None) -> Op[Frame, Frame]:
+    """Network and resampler, kept away from black bars where the plan found some."""
+    size = plan.size
+    if plan.bars is None or not plan.bars.found:
+        return compose(_network(plan, alloc), Resample(*size.picture, alloc=alloc))
+    video = plan.info.video
+    inside = plan.bars.picture
+    multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
+    to_inside = inside.scaled((video.width, video.height), size.picture, multiple)
+    inner = compose(_network(plan, alloc), Resample(to_inside.width, to_inside.height, alloc=alloc))
+    return BarsAround(inner, inside, to_picture=to_inside, to_size=size.picture, alloc=alloc)
+
+
+def _network(plan: Plan, alloc: Alloc | None) -> Op[Frame, Frame]:
+    """The model, between adapters where it wants another colour model."""
+    def resample(frame: Frame, scale: int) -> Frame:
+        (larger,) = Resample(frame.width * scale, frame.height * scale, alloc=alloc).push(frame)
+        return larger
+
+    model = restorer.build(plan.model, plan.size.network_scale, plan.preset.restore,
+                           device=plan.device.torch_device, resample=resample)
+    form, color = plan.info.video.format, plan.source_color.working
+    if plan.model.space == "rgb":
+        before, after = rgb_adapter(form, color, alloc)
+    elif needs_ycbcr(plan):
+        before, after = ycbcr_adapter(form, color, alloc)
+    else:
+        return model
+    return compose(before, model, after)
+
+
+class _Recolour:
+    """Op: applies a function to every frame."""
+
+    latency = 0
+
+    def __init__(self, change: Callable[[Frame], Frame]) -> None:
+        self._change = change
+
+    def push(self, frame: Frame) -> tuple[Frame, ...]:
+        return (self._change(frame),)
+
+    def flush(self) -> tuple[Any, ...]:
+        return ()
+
+
+def _read_cuts(path: str) -> str:
+    """The text of a cut list.  Raises PresetError where it cannot be read."""
+    file = Path(path)
+    try:
+        if file.stat().st_size > _MAX_CUT_LIST_BYTES:
+            raise PresetError(f"{path} is too large for a cut list (over 16 MiB)")
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PresetError(f"cut list {path} cannot be read: {error}") from error

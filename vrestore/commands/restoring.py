@@ -1,0 +1,153 @@
+"""`vrestore run`, `plan` and `probe`: the verbs about one source."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vrestore import display
+from vrestore.commands.flags import MakePreset, takes_flags
+from vrestore.errors import PresetError
+from vrestore.json_form import to_json
+
+if TYPE_CHECKING:
+    from vrestore.plan import Plan
+    from vrestore.preset import Preset
+
+__all__ = ["plan", "probe", "run"]
+
+NO_OUTPUT = "null"
+"""The output's name in messages where `--null-output` writes none."""
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="IN",
+        show_default=False,
+        help="File, image pattern (frames/%05d.png), folder of pictures, or - for y4m.",
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="OUT",
+        show_default=False,
+        help="File, image pattern, or - for y4m; its ending names the container.",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("-y", "--overwrite", metavar="", help="Replace an existing output.")
+]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="JSON on standard output.")]
+
+
+@takes_flags
+def run(
+    source: Source,
+    preset: MakePreset,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    progress: Annotated[
+        display.ProgressMode,
+        typer.Option(
+            "--progress",
+            help="How to show progress; json writes lines on standard output.",
+        ),
+    ] = display.ProgressMode.AUTO,
+) -> None:
+    """Restore a video, a sequence or a picture."""
+    if output == "-" and progress is display.ProgressMode.JSON:
+        raise PresetError("--progress json and -o - both want standard output")
+    import vrestore
+
+    chosen = preset()
+    target = _target(output, chosen)
+    quiet = progress in (display.ProgressMode.JSON, display.ProgressMode.NONE)
+
+    def announce(planned: Plan) -> None:
+        lines = [str(loss) for loss in planned.losses] if quiet else [str(planned)]
+        for line in lines:
+            typer.echo(line, err=True)
+
+    with display.observing(progress) as observer:
+        report = vrestore.restore(
+            source, target, preset=chosen, overwrite=overwrite, observer=observer, before=announce
+        )
+    if progress is display.ProgressMode.JSON:
+        typer.echo(json.dumps({"event": "report"} | report.facts))
+    elif not quiet:
+        typer.echo(str(report), err=True)
+
+
+@takes_flags
+def plan(
+    source: Source,
+    preset: MakePreset,
+    output: Output = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", metavar="", help="Say where each setting comes from.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show everything that a run would do, and what it would lose, without doing it."""
+    import vrestore
+    from vrestore import describe
+
+    chosen = preset()
+    planned = vrestore.plan(source, _target(output, chosen), preset=chosen)
+    if as_json:
+        settings = {"settings": tuple(chosen.settings())} if explain else {}
+        typer.echo(to_json({"plan": planned, **settings}))
+        return
+    typer.echo(str(planned), err=True)
+    if explain:
+        typer.echo(describe.settings(chosen.settings()), err=True)
+
+
+def probe(
+    source: Source,
+    as_json: Json = False,
+    cuts: Annotated[
+        str | None,
+        typer.Option(
+            "--cuts",
+            metavar="FILE",
+            show_default=False,
+            help="Also find the shots and write their list here.",
+        ),
+    ] = None,
+    count: Annotated[
+        bool, typer.Option("--count", metavar="", help="Read everything to count the pictures.")
+    ] = False,
+    fps: Annotated[
+        str | None,
+        typer.Option(
+            "--fps", metavar="RATE", show_default=False, help="Rate of an image sequence."
+        ),
+    ] = None,
+) -> None:
+    """Tell what a source is: streams, picture, time, colour, and what had to be guessed."""
+    import vrestore
+    from vrestore import describe
+
+    info = vrestore.probe(source, fps=fps, count=count)
+    if as_json:
+        typer.echo(to_json(info))
+    else:
+        typer.echo(describe.media(info), err=True)
+    if cuts is not None:
+        shots = vrestore.export_cuts(source, cuts, fps=fps)
+        typer.echo(f"{shots} shot{'s' * (shots != 1)}, listed in {cuts}", err=True)
+
+
+def _target(output: str | None, preset: Preset) -> str:
+    """Where the result goes.  Raises PresetError where nothing says so."""
+    if output is not None:
+        return output
+    if preset.encode.encoder == "null":
+        return NO_OUTPUT
+    raise PresetError("missing -o OUT (or --null-output, to measure only)")

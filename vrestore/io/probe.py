@@ -1,0 +1,303 @@
+"""Probing: what a source holds, what its header claims and what its first pictures show."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from types import MappingProxyType
+from typing import BinaryIO
+
+import av
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from vrestore.errors import InputError
+from vrestore.io import tags
+from vrestore.io.decode import DecodeConfig, rate_of
+from vrestore.io.formats import has_transparency, native_planar, sample_format
+from vrestore.io.source import OpenSource, Readable, is_cover, open_source, video_streams
+from vrestore.io.still import read_still
+from vrestore.media import (
+    Chapter,
+    FieldOrder,
+    MediaInfo,
+    Provenance,
+    StreamInfo,
+    StreamKind,
+    VideoInfo,
+)
+
+__all__ = ["ProbeOptions", "probe"]
+
+_KINDS = {
+    "video": StreamKind.VIDEO,
+    "audio": StreamKind.AUDIO,
+    "subtitle": StreamKind.SUBTITLE,
+    "attachment": StreamKind.ATTACHMENT,
+}
+_PACKETS_TO_TRY = 4000
+"""Of the video streams together, before one is given up as empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeOptions:
+    """How thoroughly to look."""
+
+    pictures: int = 8
+    """How many pictures to decode; side data and scan are taken from all of them."""
+
+    count: bool = False
+    """Read the whole source to count its pictures instead of believing the header."""
+
+    def __post_init__(self) -> None:
+        if self.pictures < 1:
+            raise ValueError(f"pictures must be at least 1, got {self.pictures}")
+
+
+def probe(
+    source: str | os.PathLike[str] | BinaryIO | Readable,
+    config: DecodeConfig | None = None,
+    options: ProbeOptions | None = None,
+) -> MediaInfo:
+    """Open a source, decode its first pictures and describe it.
+
+    The stream described is the configured one, else the first that has pictures.  Standard input
+    can be decoded afterwards; what was read is kept.  Raises InputError, in one sentence, for what
+    cannot be opened, has no video, is encrypted, or of which nothing can be decoded.
+    """
+    config, options = config or DecodeConfig(), options or ProbeOptions()
+    opened = open_source(source, fps=config.rate, start_number=config.start_number, keep_input=True)
+    try:
+        return _described(opened, config, options)
+    finally:
+        opened.container.close()
+
+
+def _described(opened: OpenSource, config: DecodeConfig, options: ProbeOptions) -> MediaInfo:
+    container = opened.container
+    candidates = video_streams(opened, config.video)
+    # Before any decoder thread exists, see the function.
+    locations = {stream.index: tags.chroma_location(container, stream) for stream in candidates}
+    first = _FirstPictures(opened, candidates, options)
+    stream, frames = first.stream, first.frames
+    frame = frames[0]
+    pixel_format = frame.format.name
+    native = "gbrap" if has_transparency(frame) else native_planar(pixel_format)
+    layout = sample_format(native)
+    assert layout is not None
+    is_still = _is_still(opened, first)
+    side_data: dict[str, bytes] = {}
+    for shown in reversed(frames):
+        side_data |= tags.side_data_of(shown)
+    matrix = tags.display_matrix(side_data)
+    rate = rate_of(stream)
+    count, count_from = _frame_count(opened, stream, first)
+    color = tags.color_of(frame, stream, locations[stream.index])
+    info = VideoInfo(
+        stream=_stream_info(stream),
+        width=frame.width,
+        height=frame.height,
+        format=layout,
+        pixel_format=pixel_format,
+        color=tags.with_dpx(color, opened.dpx),
+        sar=stream.sample_aspect_ratio or Fraction(1),
+        rotation=tags.rotation_of(matrix),
+        display_matrix=matrix,
+        time_base=stream.time_base or Fraction(1, 90000),
+        average_rate=None if is_still else rate,
+        frame_count=count,
+        frame_count_from=count_from,
+        field_order=_field_order(frames),
+        mastering_display=tags.mastering_display(side_data),
+        content_light=tags.content_light(side_data),
+        side_data=tuple(sorted(side_data)),
+    )
+    if is_still and os.path.isfile(opened.label):
+        info = _as_still(info, opened.label)
+    metadata = dict(container.metadata)
+    if opened.dpx is not None and opened.dpx.timecode is not None:
+        metadata.setdefault("timecode", opened.dpx.timecode)
+    return MediaInfo(
+        path=opened.label if opened.label != "standard input" else "-",
+        container=opened.format_name,
+        video=info,
+        streams=tuple(_stream_info(each) for each in container.streams),
+        chapters=_chapters(opened),
+        metadata=MappingProxyType(metadata),
+        duration_seconds_from_header=_duration(opened, is_still),
+        size_bytes=_size(opened),
+        is_still=is_still,
+        guesses=(*opened.guesses, *_guesses(opened, first, rate)),
+    )
+
+
+class _FirstPictures:
+    """The first pictures of the first of several streams that has any."""
+
+    def __init__(
+        self, opened: OpenSource, candidates: tuple[VideoStream, ...], options: ProbeOptions
+    ) -> None:
+        self.packets = {stream.index: 0 for stream in candidates}
+        self.ended = False
+        """Whether the source was read to its end, so that `packets` are all there are."""
+
+        self._encrypted = any("enc_key_id" in stream.metadata for stream in candidates)
+        self._error: str | None = None
+        shown: dict[int, list[av.VideoFrame]] = {stream.index: [] for stream in candidates}
+        preferred = shown[candidates[0].index]
+        packets = opened.container.demux(*candidates)
+        while len(preferred) < options.pictures or options.count:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                self._error = self._error or error.strerror
+                packet = None
+            if packet is None:
+                self.ended = True
+                break
+            index = packet.stream.index  # of the closing packets only this is set
+            if packet.size:
+                self.packets[index] += not packet.is_discard
+            self._encrypted |= packet.has_sidedata("encryption_info")
+            if len(shown[index]) < options.pictures:
+                shown[index] += self._decoded(packet)
+            total = sum(self.packets.values())
+            if total >= _PACKETS_TO_TRY and any(shown.values()) and not options.count:
+                break
+        for stream in candidates:
+            if shown[stream.index]:
+                self.stream, self.frames = stream, shown[stream.index][: options.pictures]
+                return
+        raise InputError(self._why_none(opened.label))
+
+    def _decoded(self, packet: av.Packet[Stream]) -> list[av.VideoFrame]:
+        try:
+            decoded = packet.decode()
+        except av.FFmpegError as error:
+            self._error = self._error or error.strerror
+            return []
+        return [frame for frame in decoded if isinstance(frame, av.VideoFrame)]
+
+    def _why_none(self, label: str) -> str:
+        if self._encrypted:
+            return f"{label} is encrypted; decrypt it first"
+        total = sum(self.packets.values())
+        if not total:
+            return f"{label} has a video stream without any picture"
+        why = f": {self._error}" if self._error else ""
+        return f"none of the {total} video packets of {label} could be decoded{why}"
+
+
+def _as_still(info: VideoInfo, path: str) -> VideoInfo:
+    """The picture as `read_still` gives it: upright, never subsampled."""
+    picture, _ = read_still(path)
+    return replace(
+        info,
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        color=picture.color,
+        rotation=0,
+        display_matrix=None,
+    )
+
+
+def _is_still(opened: OpenSource, first: _FirstPictures) -> bool:
+    """One picture in a picture file, or in a container marked as a still (AVIF, HEIC)."""
+    single = first.ended and first.packets[first.stream.index] == 1
+    if opened.sequence is not None or not single:
+        return False
+    marked = bool(first.stream.disposition & Disposition.still_image)
+    return opened.is_picture or marked or opened.format_name in ("gif", "apng")
+
+
+def _frame_count(
+    opened: OpenSource, stream: VideoStream, first: _FirstPictures
+) -> tuple[int | None, Provenance]:
+    if opened.sequence is not None:
+        return opened.sequence.count, Provenance.MEASURED
+    if first.ended:
+        return first.packets[stream.index], Provenance.MEASURED
+    return stream.frames or None, Provenance.HEADER
+
+
+def _field_order(frames: list[av.VideoFrame]) -> FieldOrder:
+    """The order of the first interlaced picture; the pictures' flags win over the header's."""
+    parity = tags.FieldParity()
+    for frame in frames:
+        if frame.interlaced_frame:
+            return parity.of(frame)
+    return FieldOrder.PROGRESSIVE
+
+
+def _guesses(opened: OpenSource, first: _FirstPictures, rate: Fraction | None) -> tuple[str, ...]:
+    if opened.is_picture or any(frame.pts is not None for frame in first.frames):
+        return ()
+    if any(frame.dts is not None for frame in first.frames):
+        return ("the stream has no presentation times; they are taken from the decoding times",)
+    if rate is None:
+        return ("the stream has no times and no rate; one tick of its clock a picture is assumed",)
+    return (f"the stream has no times; {float(rate):.6g} pictures per second are assumed",)
+
+
+# ------------------------------------------------------------------------------ plain facts
+
+
+def _stream_info(stream: Stream) -> StreamInfo:
+    kind = _KINDS.get(stream.type, StreamKind.DATA)
+    if isinstance(stream, VideoStream) and is_cover(stream):
+        kind = StreamKind.COVER
+    metadata = dict(stream.metadata)
+    return StreamInfo(
+        index=stream.index,
+        kind=kind,
+        codec=_codec_name(stream),
+        language=metadata.get("language"),
+        title=metadata.get("title"),
+        dispositions=tuple(
+            flag.name for flag in Disposition if flag.name and flag in stream.disposition
+        ),
+        metadata=MappingProxyType(metadata),
+        time_base=stream.time_base,
+        start_pts=stream.start_time,
+        duration=stream.duration,
+    )
+
+
+def _codec_name(stream: Stream) -> str:
+    context = getattr(stream, "codec_context", None)
+    if context is None:
+        # Of streams without a decoder PyAV shows the codec's name, or nothing.
+        return stream.name or "unknown"
+    return str(context.codec.canonical_name)
+
+
+def _chapters(opened: OpenSource) -> tuple[Chapter, ...]:
+    return tuple(
+        Chapter(
+            id=chapter["id"],
+            start=chapter["start"],
+            end=chapter["end"],
+            time_base=chapter["time_base"] or Fraction(1, 1000),
+            metadata=MappingProxyType(_text(chapter["metadata"])),
+        )
+        for chapter in opened.container.chapters()
+    )
+
+
+def _text(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in metadata.items()}
+
+
+def _duration(opened: OpenSource, is_still: bool) -> Fraction | None:
+    duration = opened.container.duration
+    return None if is_still or duration is None else Fraction(duration, av.time_base)
+
+
+def _size(opened: OpenSource) -> int | None:
+    if opened.sequence is not None:
+        paths = (opened.sequence.path(position) for position in range(opened.sequence.count))
+        return sum(path.stat().st_size for path in paths)
+    return os.path.getsize(opened.label) if os.path.isfile(opened.label) else None

@@ -1,0 +1,196 @@
+"""Opening a source: a file of any kind, standard input, numbered pictures, a single picture."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO, Protocol
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from vrestore.errors import InputError
+from vrestore.io.sequence import (
+    DpxHeader,
+    ImageSequence,
+    find_sequence,
+    is_pattern,
+    read_dpx_header,
+)
+
+__all__ = ["OpenSource", "Readable", "Replay", "is_cover", "open_source", "video_streams"]
+
+DEFAULT_SEQUENCE_RATE = Fraction(25)
+
+
+class Readable(Protocol):
+    """A binary stream; `seek` and `tell` are used where it has them."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class Replay:
+    """Makes the beginning of an unseekable stream readable a second time.
+
+    Probing reads the first pictures of standard input; `rewind` puts them back for the decoder.
+    """
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self._kept = bytearray()
+        self._position = 0
+        self._keeping = True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, fewer at the end of the stream."""
+        kept = bytes(self._kept[self._position : self._position + size])
+        if kept:
+            self._position += len(kept)
+            if not self._keeping and self._position == len(self._kept):
+                self._kept.clear()
+                self._position = 0
+            return kept
+        fresh = self._stream.read(size)
+        if self._keeping:
+            self._kept += fresh
+            self._position += len(fresh)
+        return fresh
+
+    def readable(self) -> bool:
+        return True
+
+    def rewind(self, *, keep: bool) -> None:
+        """Start over.  Without `keep` for the last time: what is read is then forgotten."""
+        if not self._keeping:
+            raise InputError("standard input can be read only once")
+        self._position = 0
+        self._keeping = keep
+
+
+_standard_input: Replay | None = None
+
+
+def _rewound_standard_input(*, keep: bool) -> Replay:
+    global _standard_input
+    if _standard_input is None:
+        _standard_input = Replay(sys.stdin.buffer)
+    _standard_input.rewind(keep=keep)
+    return _standard_input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSource:
+    """An opened container and what was known without it."""
+
+    label: str
+    """For messages."""
+
+    container: InputContainer
+    sequence: ImageSequence | None = None
+    dpx: DpxHeader | None = None
+    """Header of the first picture of a DPX sequence or still."""
+
+    guesses: tuple[str, ...] = ()
+
+    @property
+    def format_name(self) -> str:
+        """FFmpeg's short demuxer name; "image2" for all pictures."""
+        name = self.container.format.name.split(",")[0]
+        return "image2" if name.endswith("_pipe") else name
+
+    @property
+    def is_picture(self) -> bool:
+        """Read by a demuxer of picture files, and not as a numbered sequence."""
+        return self.format_name == "image2" and self.sequence is None
+
+
+def open_source(
+    source: str | os.PathLike[str] | BinaryIO | Readable,
+    *,
+    fps: Fraction | None = None,
+    start_number: int | None = None,
+    keep_input: bool = False,
+) -> OpenSource:
+    """Open by contents; the extension decides nothing.
+
+    `source` is a path, a pattern, a folder of numbered pictures, "-" for standard input, or any
+    binary stream.  `fps` and `start_number` are for image sequences.  `keep_input` lets standard
+    input be opened again afterwards.  Raises InputError.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        label = str(getattr(source, "name", "stream"))
+        return OpenSource(label=label, container=_opened(source, label))
+    path = os.fspath(source)
+    if path == "-":
+        stream = _rewound_standard_input(keep=keep_input)
+        return OpenSource(label="standard input", container=_opened(stream, "standard input"))
+    if os.path.isdir(path) or is_pattern(path):
+        return _open_sequence(path, fps, start_number)
+    if not os.path.exists(path) and "://" not in path:
+        raise InputError(f"{path} does not exist")
+    # "file:" keeps FFmpeg from reading a scheme or a pattern into the name.
+    url = path if "://" in path else f"file:{path}"
+    dpx = read_dpx_header(path) if os.path.isfile(path) else None
+    return OpenSource(label=path, container=_opened(url, path), dpx=dpx)
+
+
+def _open_sequence(path: str, fps: Fraction | None, start_number: int | None) -> OpenSource:
+    sequence = find_sequence(path, start_number)
+    dpx = read_dpx_header(sequence.path(0))
+    guesses: list[str] = []
+    rate = fps or (dpx.rate if dpx else None)
+    if rate is None:
+        rate = DEFAULT_SEQUENCE_RATE
+        guesses.append(f"pictures have no frame rate; {rate} per second assumed (set it by --fps)")
+    container = _opened(
+        sequence.pattern,
+        path,
+        format="image2",
+        options={
+            "framerate": f"{rate.numerator}/{rate.denominator}",
+            "start_number": str(sequence.start),
+            "pattern_type": "sequence",
+        },
+    )
+    return OpenSource(
+        label=path, container=container, sequence=sequence, dpx=dpx, guesses=tuple(guesses)
+    )
+
+
+def _opened(
+    file: object, label: str, format: str | None = None, options: dict[str, str] | None = None
+) -> InputContainer:
+    try:
+        return av.open(file, "r", format=format, options=options or {}, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{label} cannot be opened: {reason}") from error
+
+
+def is_cover(stream: VideoStream) -> bool:
+    """Whether a video stream is a still that goes with the file: cover art, thumbnails."""
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def video_streams(source: OpenSource, ordinal: int | None = None) -> tuple[VideoStream, ...]:
+    """The video streams that may be restored, in order, covers left out.
+
+    `ordinal` picks one of them.  Raises InputError where there is none.
+    """
+    container, label = source.container, source.label
+    found = tuple(stream for stream in container.streams.video if not is_cover(stream))
+    if not found:
+        if container.streams.video:
+            raise InputError(f"{label} has a cover picture but no video")
+        kinds = sorted({stream.type for stream in container.streams})
+        has = f"only {' and '.join(kinds)} streams" if kinds else "no streams"
+        raise InputError(f"{label} has no video: it has {has}")
+    if ordinal is None:
+        return found
+    if not 0 <= ordinal < len(found):
+        raise InputError(f"{label} has no video stream {ordinal}: it has {len(found)}, from 0")
+    return (found[ordinal],)

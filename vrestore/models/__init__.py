@@ -1,0 +1,1 @@
+"""What restores: rows of models.toml, the networks, and the Op that streams frames through them."""

@@ -1,0 +1,160 @@
+"""The aligner: coarse motion between two frames, from luma alone.
+
+    level     works on                            finds
+    1/32      81 shifts of the whole picture      one global translation, +-128 luma samples
+    1/8       correlation over 9x9 cells          +-32 around it
+    1/4       features of both, convolutions      a few samples around that
+    1/2       2x2 luma blocks, convolutions       the fraction of a sample
+
+Each level corrects the one before; coordinates are fp32.  Feature maps are made once per frame
+and serve both of its pairs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vrestore.models.nets.grid import to_cells
+from vrestore.models.nets.warp import sample, sampling_grid
+
+
+class Pyramid(NamedTuple):
+    """What the aligner keeps of one frame; sizes are those of the padded luma."""
+
+    luma: Tensor
+    """(N, 1, H, W), contrast-normalised."""
+    quarter: Tensor
+    """(N, 16, H/4, W/4)"""
+    eighth: Tensor
+    """(N, 24, H/8, W/8), unit length per cell"""
+    coarse: Tensor
+    """(N, 1, H/32, W/32)"""
+
+
+def _normalised(luma: Tensor) -> Tensor:
+    """Luma without local mean and contrast, so that flicker and fades do not look like motion."""
+    small = F.avg_pool2d(luma, 8)
+    mean = F.avg_pool2d(small, 5, 1, 2, count_include_pad=False)
+    power = F.avg_pool2d(F.avg_pool2d(luma.square(), 8), 5, 1, 2, count_include_pad=False)
+    spread = (power - mean.square()).clamp_min(0).sqrt() + 0.03
+    both = F.interpolate(torch.cat((mean, spread), 1), scale_factor=8, mode="bilinear")
+    return (luma - both[:, :1]) / both[:, 1:]
+
+
+def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
+    """Products of each cell of `a` with the cells of `b` around it, (N, (2*radius+1)**2, h, w)."""
+    h, w = a.shape[-2:]
+    padded = F.pad(b, (radius,) * 4)
+    size = 2 * radius + 1
+    return torch.cat(
+        [
+            (a * padded[..., dy : dy + h, dx : dx + w]).sum(1, keepdim=True)
+            for dy in range(size)
+            for dx in range(size)
+        ],
+        1,
+    )
+
+
+def _offsets(radius: int, like: Tensor) -> Tensor:
+    """(2, (2*radius+1)**2): x and y of each correlation channel."""
+    axis = torch.arange(-radius, radius + 1, dtype=torch.float32, device=like.device)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack((x.reshape(-1), y.reshape(-1)))
+
+
+def global_shift(a: Tensor, b: Tensor) -> Tensor:
+    """Translation of the whole picture in cells of the coarse level, (N, 2, 1, 1), -4..4.
+
+    Zero unless another shift matches clearly better, since a wrong one cannot be undone by the
+    finer levels.
+    """
+    n, _, h, w = a.shape
+    ry, rx = min(4, h // 3), min(4, w // 3)
+    costs, shifts = [], []
+    for dy in range(-ry, ry + 1):
+        for dx in range(-rx, rx + 1):
+            rows = slice(max(0, -dy), h - max(0, dy))
+            columns = slice(max(0, -dx), w - max(0, dx))
+            moved = b[..., max(0, dy) : h + min(0, dy), max(0, dx) : w + min(0, dx)]
+            costs.append((a[..., rows, columns] - moved).abs().mean((1, 2, 3)))
+            shifts.append((dx, dy))
+    cost = torch.stack(costs, 1)
+    zero = shifts.index((0, 0))
+    best = cost.argmin(1)
+    worth = cost.gather(1, best[:, None])[:, 0] < 0.6 * cost[:, zero]
+    best = torch.where(worth, best, torch.full_like(best, zero))
+    return torch.tensor(shifts, dtype=torch.float32, device=a.device)[best].view(n, 2, 1, 1)
+
+
+class Aligner(nn.Module):
+    """Displacement fields between neighbouring frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quarter = nn.Conv2d(1, 16, 3, padding=1)
+        self.eighth = nn.ModuleList(
+            (nn.Conv2d(16, 24, 3, 2, 1), nn.Conv2d(24, 24, 3, padding=1))
+        )
+        self.sharpness = nn.Parameter(torch.tensor(8.0))
+        self.at_eighth = self._decoder(81 + 24, 32)
+        self.at_quarter = self._decoder(16 + 16 + 2, 24)
+        self.at_half = self._decoder(4 + 4 + 2, 16)
+
+    @staticmethod
+    def _decoder(inputs: int, width: int) -> nn.Sequential:
+        last = nn.Conv2d(width, 2, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        return nn.Sequential(
+            nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(inplace=True), last,
+        )  # fmt: skip
+
+    def pyramid(self, luma: Tensor) -> Pyramid:
+        """Feature maps of luma (N, 1, H, W) of any size, fp32."""
+        height, width = luma.shape[-2:]
+        padded = F.pad(luma, (0, -width % 32, 0, -height % 32), mode="replicate")
+        even = _normalised(padded)
+        small = F.avg_pool2d(even, 4)
+        quarter = self.quarter(small).relu_()
+        eighth = self.eighth[1](self.eighth[0](quarter).relu_())
+        eighth = eighth / (eighth.square().sum(1, keepdim=True) + 1e-4).sqrt()
+        return Pyramid(even, quarter, eighth, F.avg_pool2d(small, 8))
+
+    def forward(self, a: Pyramid, b: Pyramid) -> list[Tensor]:
+        """Flows from `a` to `b` in luma samples at 1/8, 1/4 and 1/2, the last on the grid.
+
+        They cover the padded size; `crop` them to the picture's grid.
+        """
+        coarse = global_shift(a.coarse, b.coarse) * 32.0
+        h8, w8 = a.eighth.shape[-2:]
+        flow8 = coarse.expand(-1, 2, h8, w8)
+        moved = sample(b.eighth, sampling_grid(flow8, h8, w8, 8))
+        match = correlation(a.eighth, moved, 4)
+        found = torch.einsum(
+            "nkhw,ck->nchw", (match * self.sharpness).softmax(1), _offsets(4, match)
+        )
+        flow8 = flow8 + 8.0 * (found + self.at_eighth(torch.cat((match, a.eighth), 1)))
+
+        h4, w4 = a.quarter.shape[-2:]
+        flow4 = F.interpolate(flow8, scale_factor=2, mode="bilinear")
+        moved = sample(b.quarter, sampling_grid(flow4, h4, w4, 4))
+        pair = torch.cat((a.quarter, a.quarter - moved, flow4 / 8), 1)
+        flow4 = flow4 + 4.0 * self.at_quarter(pair.contiguous(memory_format=torch.channels_last))
+
+        height, width = a.luma.shape[-2:]
+        flow2 = F.interpolate(flow4, scale_factor=2, mode="bilinear")
+        moved = sample(b.luma, sampling_grid(flow2, height, width))
+        blocks = torch.cat((to_cells(a.luma, 2, 2), to_cells(a.luma - moved, 2, 2), flow2 / 8), 1)
+        residual = self.at_half(blocks.contiguous(memory_format=torch.channels_last))
+        return [flow8, flow4, flow2 + residual]
+
+
+def crop(flow: Tensor, h: int, w: int) -> Tensor:
+    """A flow without the aligner's padding, on a grid of h x w."""
+    return flow[..., :h, :w]

@@ -1,0 +1,185 @@
+"""Temporal fusion by convex combination: nothing comes out that did not go in, so nothing diverges.
+
+On the input, one fused picture per frame from four candidates; on the output of x2 and x4, the
+previous result blended into the current one.  Weights come from a hand-made prior (how far a
+candidate is from the nearest other one, and how far its flow can be believed) plus a small net.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vrestore.models.nets.grid import Layout, samples_of_luma
+
+PREVIOUS_AT_MOST = 0.9
+"""Largest weight of the past, in both fusions: what it ever held decays at least that fast."""
+
+_ABSENT = -1e4
+
+
+class Candidates(NamedTuple):
+    """Aligned pictures as cells, (N, 4 + 2*samples, h, w), and what is known of them."""
+
+    now: Tensor
+    state: Tensor
+    """The previous fused picture, warped."""
+    before: Tensor
+    """The previous input, warped."""
+    after: Tensor
+    """The next input, warped."""
+    trust_before: Tensor
+    """Validity of the flow to the previous frame, (N, 1, h, w); 0 where there is no such frame."""
+    trust_after: Tensor
+    has_before: Tensor
+    """1 where the sample has a previous frame, else 0, (N, 1, 1, 1)."""
+    has_after: Tensor
+    noise: Tensor
+    """Remaining noise power of the warped state relative to one frame, (N, 1, h, w), 0..1."""
+
+
+class Fused(NamedTuple):
+    cells: Tensor
+    """(N, 4 + 2*samples, h, w)"""
+    noise: Tensor
+    """Remaining noise power relative to one frame, (N, 1, h, w)."""
+    distance: Tensor
+    """Of the current frame from the nearest candidate, (N, 1, h, w)."""
+
+
+def median(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    low, high = torch.minimum(a, b), torch.maximum(a, b)
+    return torch.maximum(low, torch.minimum(high, c))
+
+
+class InputFusion(nn.Module):
+    """Weights for the current frame, the state, the next frame and the aligned median."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor((0.5, 0.5, -0.5, -0.5)))
+        self.steepness = nn.Parameter(torch.full((4,), 1.0))
+        self.doubt = nn.Parameter(torch.tensor(4.0))
+        self.net = nn.Sequential(
+            nn.Conv2d(21, width, 3, padding=1), nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(inplace=True),
+            nn.Conv2d(width, 16, 3, padding=1),
+        )  # fmt: skip
+        nn.init.zeros_(self.net[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.net[-1].bias)  # type: ignore[arg-type]
+
+    def forward(self, c: Candidates, knobs: Tensor, layout: Layout) -> Fused:
+        """`knobs` (N, 2, 1, 1): noise level of the frame and strength."""
+        middle = median(c.now, c.before, c.after)
+        luma = [t[:, :4] for t in (c.now, c.state, c.after, middle)]
+        now, state, after, mid = luma
+
+        # Disagreement of a pair, over 6x6 luma samples; what cannot be trusted agrees with nothing.
+        pairs = torch.stack(
+            [
+                (a - b).abs().mean(1)
+                for a, b in (
+                    (now, state), (now, after), (state, after),
+                    (now, mid), (state, mid), (after, mid),
+                )
+            ],
+            1,
+        )  # fmt: skip
+        pairs = F.avg_pool2d(pairs, 3, 1, 1, count_include_pad=False)
+        no_state, no_after = 1.0 - c.trust_before, 1.0 - c.trust_after
+        ns, na, sa = pairs[:, 0:1] + no_state, pairs[:, 1:2] + no_after, pairs[:, 2:3]
+        sa = sa + torch.maximum(no_state, no_after)
+        distance = torch.cat(
+            (
+                torch.minimum(ns, na),
+                torch.minimum(ns, sa),
+                torch.minimum(na, sa),
+                pairs[:, 3:].amin(1, keepdim=True),
+            ),
+            1,
+        )
+
+        n, _, h, w = now.shape
+        features = torch.cat(
+            (
+                8.0 * (state - now), 8.0 * (after - now), 8.0 * (mid - now),
+                8.0 * distance.clamp(max=0.5),
+                c.trust_before, c.trust_after, c.noise,
+                knobs.expand(-1, -1, h, w),
+            ),
+            1,
+        )  # fmt: skip
+        features = features.contiguous(memory_format=torch.channels_last)
+        doubt = self.doubt * torch.cat(
+            (torch.zeros_like(no_state), no_state, no_after, torch.maximum(no_state, no_after)), 1
+        )
+        prior = (
+            self.bias.view(1, 4, 1, 1)
+            - self.steepness.view(1, 4, 1, 1) * distance / 0.03
+            - doubt
+        )
+        absent = _ABSENT * torch.cat(
+            (
+                torch.zeros_like(c.has_before), 1 - c.has_before, 1 - c.has_after,
+                1 - c.has_before * c.has_after,
+            ),
+            1,
+        )  # fmt: skip
+        logits = self.net(features).reshape(n, 4, 4, h, w) + (prior + absent).unsqueeze(2)
+
+        # The past's share is capped in the exponent, so the others keep their proportions.
+        others = torch.logsumexp(logits[:, (0, 2, 3)], 1)
+        limit = others + torch.log(logits.new_tensor(PREVIOUS_AT_MOST / (1 - PREVIOUS_AT_MOST)))
+        weights = torch.cat(
+            (logits[:, :1], torch.minimum(logits[:, 1], limit).unsqueeze(1), logits[:, 2:]), 1
+        ).softmax(1)
+
+        if layout.samples:
+            chroma = samples_of_luma(weights, layout)
+            weights_all = torch.cat((weights, chroma, chroma), 2)
+        else:
+            weights_all = weights
+        cells = weights_all[:, 0] * c.now
+        for k, candidate in enumerate((c.state, c.after, middle), 1):
+            cells = torch.addcmul(cells, weights_all[:, k], candidate)
+        share = weights.mean(2).square()
+        noise = share[:, 0:1] + share[:, 1:2] * c.noise + share[:, 2:3] + 0.5 * share[:, 3:4]
+        return Fused(cells, noise, distance[:, :1].clamp(max=0.5))
+
+
+class OutputBlend(nn.Module):
+    """How much of the warped previous output stays in each output sample of luma.
+
+    The part that depends on trunk features is made by the head; the previous output itself enters
+    here and nowhere else, so no loop closes through the trunk.
+    """
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.bias = nn.Parameter(torch.tensor(-0.5))
+        self.steepness = nn.Parameter(torch.tensor(1.0))
+        self.net = nn.Conv2d(10, (2 * scale) ** 2, 3, padding=1)
+        nn.init.zeros_(self.net.weight)
+        nn.init.zeros_(self.net.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self, new: Tensor, old: Tensor, learned: Tensor, trust: Tensor, noise: Tensor
+    ) -> Tensor:
+        """The blend of new and warped old luma (N, 1, H*s, W*s).
+
+        `learned` (N, (2s)**2, h, w) is the head's share of the logits, `trust` (N, 1, h, w) the
+        validity of the flow, `noise` (N, 1, h, w) the noise that remains in the fused input.
+        """
+        difference = F.pixel_unshuffle(F.avg_pool2d(old - new, self.scale), 2)
+        size = difference.abs()
+        distance = F.avg_pool2d(size.mean(1, keepdim=True), 3, 1, 1, count_include_pad=False)
+        features = torch.cat((8.0 * difference, 8.0 * size, trust, noise), 1)
+        features = features.contiguous(memory_format=torch.channels_last)
+        logits = self.net(features) + learned
+        logits = logits + (self.bias - self.steepness * distance / 0.03)
+        keep = (PREVIOUS_AT_MOST * trust) * logits.sigmoid()
+        return torch.addcmul(new, F.pixel_shuffle(keep, 2 * self.scale), old - new)

@@ -1,0 +1,290 @@
+"""(MediaInfo, Preset, encoder, streams) -> Plan: everything decided before the first frame.
+
+The decisions are made here once and written down; `restore` carries them out and decides nothing.
+Encoders and muxers are asked for what only they know (does it open, does it take this stream).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import PurePath
+
+from vrestore.io.encode import VideoTarget
+from vrestore.io.losses import Loss, require_lossless
+from vrestore.io.mux import Span
+from vrestore.io.output import OutputPlan, plan_output
+from vrestore.io.still import STILL_SUFFIXES
+from vrestore.media import ColorModel, FieldOrder, MediaInfo, SampleFormat
+from vrestore.models import registry
+from vrestore.models.registry import ModelSpec
+from vrestore.ops.bars import BarsFound
+from vrestore.ops.color import ColorChoice, resolve, target_color
+from vrestore.ops.size import SizePlan, plan_size
+from vrestore.preset import Preset
+from vrestore.runtime.channel import depth_for
+from vrestore.runtime.device import Device, ThreadBudget, select_device
+from vrestore.runtime.posix import physical_memory_bytes
+
+__all__ = ["MemoryPlan", "Plan", "make_plan"]
+
+_MIB = 2**20
+_PROGRAM_BYTES = 420 * _MIB
+"""Resident memory of Python with torch and FFmpeg before the first frame."""
+
+_DECODER_FRAMES = 12
+"""Reference and in-flight pictures of a decoder with a few threads."""
+
+_UNIT_FRAMES = 3
+"""float32 frames alive at once inside the restoring stage: before, after, and on the way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlan:
+    """What a run is expected to need, in bytes."""
+
+    depth: int
+    """Frames that each channel may hold."""
+
+    channels: int
+    decoder: int
+    encoder: int
+    """The codecs' own delay: pictures they hold back."""
+
+    work: int
+    """Frames in floating point inside the stages."""
+
+    @property
+    def total(self) -> int:
+        return _PROGRAM_BYTES + self.channels + self.decoder + self.encoder + self.work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that a run will do."""
+
+    info: MediaInfo
+    path: str
+    """Of the output."""
+
+    preset: Preset
+    device: Device
+    threads: ThreadBudget
+    model: ModelSpec
+    size: SizePlan
+    bars: BarsFound | None
+    """Where the picture is inside its black bars; None where they are not looked for."""
+
+    source_color: ColorChoice
+    output_color: ColorChoice
+    output: OutputPlan | None
+    """Encoder, container and the way of every other stream; None for a still, which the picture
+    library writes."""
+
+    format: SampleFormat
+    """Of the frames that are written."""
+
+    span: Span | None
+    """The part of the source that is kept; None for all of it."""
+
+    memory: MemoryPlan
+    losses: tuple[Loss, ...]
+    """What the output will not hold."""
+
+    notes: tuple[str, ...]
+    """One sentence for each thing that a rule decided."""
+
+    @property
+    def frames_expected(self) -> int | None:
+        """As the source claims, within the kept part; None where it does not say."""
+        config, count = self.preset.input, self.info.video.frame_count
+        if config.frames is not None:
+            first, stop = config.numbers
+            return None if stop is None and count is None else (stop or count or 0) - first
+        if self.span is None or count is None or self.info.video.average_rate is None:
+            return count if self.span is None else None
+        start, stop_time = config.times
+        length = self.info.duration_seconds_from_header
+        if stop_time is None and length is None:
+            return None
+        end = stop_time if length is None else min(stop_time or length, length)
+        return max(0, round(((end or Fraction(0)) - start) * self.info.video.average_rate))
+
+    @property
+    def mebibytes_expected(self) -> int:
+        return self.memory.total // _MIB
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def make_plan(
+    info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | None = None
+) -> Plan:
+    """Decides everything.
+
+    `path` is the output.  Raises PlanError where it cannot be done, LossError where something would be lost and
+    `streams.strict` is set, ModelError and DeviceError as their makers say.
+    """
+    video = info.video
+    device = select_device(preset.run.device)
+    threads = ThreadBudget.split(preset.run.threads)
+    model = registry.find(preset.restore.model, device.kind)
+    still = info.is_still and PurePath(path).suffix.lower() in STILL_SUFFIXES
+    multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
+    size = plan_size(preset.size, video.width, video.height, video.sar,
+                     network_scales=model.scales,
+                     multiple=(1, 1) if preset.size.fit is None else multiple)
+    source_color = resolve(video.color, preset.color, video.format, video.width, video.height,
+                           video.average_rate)
+    output = None
+    if not still:
+        target = _target(info, size, source_color, threads)
+        exact = model.arch == "identity" and size.output == (video.width, video.height)
+        output = plan_output(path, info, target, preset.encode, preset.streams, exact=exact)
+    form = _still_format(video.format, path) if output is None else output.choice.format
+    output_color = target_color(
+        source_color, preset.color, form=video.format, to_form=form,
+        size=(video.width, video.height), to_size=size.output)
+    if output is not None:
+        output = replace(output, target=replace(output.target, color=output_color.tag),
+                         choice=replace(output.choice, color=output_color.tag))
+    losses = () if output is None else output.losses
+    if preset.streams.strict:
+        require_lossless(losses)
+    return Plan(
+        info=info, path=path, preset=preset, device=device, threads=threads, model=model,
+        size=size, bars=bars, source_color=source_color, output_color=output_color,
+        output=output, format=form, span=_span(preset, info),
+        memory=_memory(preset, info, size, form, output), losses=losses,
+        notes=(*info.guesses, *source_color.notes, *output_color.notes,
+               *(() if output is None else output.streams.notes)))
+
+
+def _target(info: MediaInfo, size: SizePlan, color: ColorChoice,
+            threads: ThreadBudget) -> VideoTarget:
+    """The picture to encode, as far as the source decides it."""
+    video = info.video
+    unknown = video.field_order is FieldOrder.UNKNOWN
+    return VideoTarget(
+        width=size.output[0], height=size.output[1], format=video.format, color=color.tag,
+        sar=size.sar, display_matrix=video.display_matrix, time_base=video.time_base,
+        rate=video.average_rate, mastering_display=video.mastering_display,
+        content_light=video.content_light, side_data=video.side_data,
+        field_order=FieldOrder.PROGRESSIVE if unknown else video.field_order,
+        threads=threads.encode)
+
+
+def _still_format(source: SampleFormat, path: str) -> SampleFormat:
+    """RGB or grey of the source's depth, as far as the kind of picture holds it."""
+    model = ColorModel.RGB if source.model is ColorModel.YCBCR else source.model
+    deep = source.depth > 8 and PurePath(path).suffix.lower() not in (".jpg", ".jpeg", ".webp")
+    alpha = source.alpha and PurePath(path).suffix.lower() not in (".jpg", ".jpeg")
+    if source.is_float and deep:
+        return SampleFormat(model=model, depth=32, alpha=alpha, is_float=True)
+    return SampleFormat(model=model, depth=16 if deep else 8, alpha=alpha)
+
+
+def _span(preset: Preset, info: MediaInfo) -> Span | None:
+    """The kept part on the source's own clock."""
+    config = preset.input
+    if config.frames is None and config.start is None and config.stop is None:
+        return None
+    if config.frames is not None:
+        return Span(stop_with_picture=config.numbers[1] is not None)
+    stream = info.video.stream
+    zero = Fraction(0)
+    if stream.start_pts is not None and stream.time_base is not None:
+        zero = stream.start_pts * stream.time_base
+    start, stop = config.times
+    return Span(start=zero + start, stop=None if stop is None else zero + stop)
+
+
+def _memory(preset: Preset, info: MediaInfo, size: SizePlan, form: SampleFormat,
+            output: OutputPlan | None) -> MemoryPlan:
+    """Depths that the budget allows, and the sum of everything."""
+    video = info.video
+    code_in = video.format.frame_bytes(video.width, video.height)
+    code_out = form.frame_bytes(*size.output)
+    unit_in = video.format.frame_bytes(video.width, video.height, bytes_per_sample=4)
+    unit_out = form.frame_bytes(*size.output, bytes_per_sample=4)
+    decoder = _DECODER_FRAMES * code_in
+    held = 0 if output is None else output.choice.held_frames(size.output) * code_out
+    work = _UNIT_FRAMES * (unit_in + unit_out)
+    fixed = _PROGRAM_BYTES + decoder + held + work
+    budget = preset.run.memory_bytes
+    if budget is None:
+        budget = min((physical_memory_bytes() or 8 * 2**30) // 2, fixed + 2 * 2**30)
+    depth = depth_for(code_in + code_out, max(0, budget - fixed), 1)
+    return MemoryPlan(depth=depth, channels=depth * (code_in + code_out), decoder=decoder,
+                      encoder=held, work=work)
+
+
+# ---------------------------------------------------------------------------------------- text
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    video, size = plan.info.video, plan.size
+    yield f"{plan.info.path} -> {plan.path}"
+    yield f"  preset   {plan.preset.name}: {plan.preset.description}"
+    yield (f"  picture  {video.width}x{video.height} {video.pixel_format}"
+           f" -> {size.output[0]}x{size.output[1]} {_format(plan)}{_steps(size)}")
+    yield f"  model    {plan.model.name} x{size.network_scale} on {plan.device.name}"
+    if plan.bars is not None and plan.bars.found:
+        inside = plan.bars.picture
+        yield (f"  bars     picture {inside.width}x{inside.height} at {inside.x},{inside.y}; "
+               "bars are put back")
+    yield f"  colour   {_color(plan.output_color)}"
+    if plan.output is not None:
+        yield f"  encoder  {plan.output.choice.reason}"
+        kept = len(plan.output.streams.routes)
+        name = plan.output.container.name
+        yield f"  file     {name}, {kept} other stream{'s' * (kept != 1)} kept"
+    threads = plan.threads
+    yield (f"  threads  decode {threads.decode}, network {threads.torch}, "
+           f"encode {threads.encode}")
+    memory = plan.memory
+    yield (f"  memory   about {plan.mebibytes_expected} MiB ({memory.depth} frames a queue, "
+           f"{memory.encoder // _MIB} MiB in the encoder)")
+    if plan.info.path == "-":
+        yield "  resume   not possible from standard input"
+    yield from (f"  note     {note}" for note in plan.notes)
+    yield from (f"  LOSS     {loss}" for loss in plan.losses)
+
+
+def _format(plan: Plan) -> str:
+    if plan.output is None:
+        return f"{plan.format.model.value} {plan.format.depth} bit"
+    return plan.output.choice.encoder_format
+
+
+def _steps(size: SizePlan) -> str:
+    steps = []
+    if size.resamples:
+        steps.append(f"network x{size.network_scale} then resampled")
+    if size.pads:
+        steps.append(f"padded from {size.picture[0]}x{size.picture[1]}")
+    if size.sar != 1:
+        steps.append(f"samples {size.sar.numerator}:{size.sar.denominator}")
+    return f" ({', '.join(steps)})" if steps else ""
+
+
+def _color(choice: ColorChoice) -> str:
+    working = choice.working
+    names = [working.matrix, working.primaries, working.transfer, working.range]
+    words = "/".join(value.name.lower() for value in names)
+    return words if choice.tag == working else f"{words} (tags: " + "/".join(
+        value.name.lower() for value in (choice.tag.matrix, choice.tag.primaries,
+                                         choice.tag.transfer, choice.tag.range)) + ")"
+
+
+def is_reference(model: ModelSpec) -> bool:
+    """Whether the model is one of the references, which take any colour model."""
+    return model.arch in ("identity", "resize")
+
+
+def needs_ycbcr(plan: Plan) -> bool:
+    """Whether RGB frames must become YCbCr for the model."""
+    return (plan.info.video.format.model is ColorModel.RGB and plan.model.space == "ycbcr"
+            and not is_reference(plan.model))

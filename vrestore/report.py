@@ -1,0 +1,82 @@
+"""What a run has done, for people and for machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vrestore.io.decode import DecodeReport
+from vrestore.plan import Plan
+from vrestore.runtime.pool import PoolStats
+from vrestore.runtime.stats import PipelineStats
+
+__all__ = ["Report"]
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The facts of a finished run."""
+
+    plan: Plan
+    decoded: DecodeReport
+    """What became of everything the source held."""
+
+    frames: int
+    """Frames written; equal to `decoded.emitted`, or the run would have failed."""
+
+    shots: int
+    stats: PipelineStats | None
+    """None for a still."""
+
+    pool: PoolStats | None
+    peak_rss_bytes: int | None
+    """Of the whole process."""
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        decoded = self.decoded
+        seconds = None if self.stats is None else self.stats.elapsed_seconds
+        return {
+            "output": self.plan.path,
+            "frames_in": decoded.decoded,
+            "frames_out": self.frames,
+            "repeated": decoded.repeated,
+            "corrupt": decoded.corrupt_pictures + decoded.corrupt_packets,
+            "dropped": dict(decoded.dropped),
+            "lost": decoded.lost,
+            "repaired_pts": decoded.repaired_pts,
+            "rescaled": decoded.rescaled,
+            "truncated": decoded.truncated,
+            "accounted": decoded.balanced and decoded.emitted == self.frames,
+            "shots": self.shots,
+            "elapsed_seconds": seconds,
+            "fps": self.frames / seconds if seconds else None,
+            "expected_bytes": self.plan.memory.total,
+            "peak_rss_bytes": self.peak_rss_bytes,
+            "losses": [str(loss) for loss in self.plan.losses],
+        }
+
+    def __str__(self) -> str:
+        decoded = self.decoded
+        lines = [f"{self.plan.path}: {self.frames} frames, {self.shots} shots"]
+        if self.stats is not None:
+            elapsed = self.stats.elapsed_seconds
+            lines[0] += f", {elapsed:.1f} s, {self.frames / elapsed:.1f} fps"
+        if self.peak_rss_bytes is not None:
+            lines[0] += (f", peak {self.peak_rss_bytes // _MIB} MiB "
+                         f"(expected {self.plan.memory.total // _MIB})")
+        explained = {
+            "decoded pictures": decoded.decoded if decoded.decoded != self.frames else 0,
+            "inserted for pictures that were lost": decoded.inserted,
+            "replaced because damaged": decoded.replaced,
+            "lost with nothing before them to repeat": decoded.lost,
+            "times repaired": decoded.repaired_pts,
+            "brought to the first picture's size": decoded.rescaled,
+            **{f"dropped: {reason}": count for reason, count in decoded.dropped.items()},
+        }
+        lines += [f"  {count} {what}" for what, count in explained.items() if count]
+        if decoded.truncated is not None:
+            lines.append(f"  the source ends early: {decoded.truncated}")
+        return "\n".join(lines)

@@ -1,0 +1,263 @@
+"""The wiring: probe -> plan -> stages -> commit.  Read this first.
+
+    decode == analyse == restore == encode == mux
+
+Each name is a thread, each == a bounded channel; what a thread does is composed of ops
+(`chain.py`).  The finished file gets its name after every stage has ended well, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from vrestore import preset as presets
+from vrestore.chain import analysis, restoration
+from vrestore.errors import InputError, OutputError, VRestoreError
+from vrestore.io.decode import DecodeConfig, Decoder, DecodeReport
+from vrestore.io.output import open_output
+from vrestore.io.still import read_still, write_still
+from vrestore.io.verify import verify_output
+from vrestore.media import Frame, MediaInfo
+from vrestore.ops.cutlist import format_cuts
+from vrestore.plan import Plan, make_plan
+from vrestore.preset import Preset, Setting
+from vrestore.progress import ChannelProgress, Progress, StageProgress
+from vrestore.report import Report
+from vrestore.runtime.pipeline import Pipeline, stream
+from vrestore.runtime.pool import BufferPool
+from vrestore.runtime.posix import MemoryMeter
+from vrestore.runtime.stage import Op, compose
+from vrestore.runtime.stats import PipelineStats
+from vrestore.survey import find_shots, look_for_bars, look_up
+
+__all__ = ["Observer", "export_cuts", "plan", "probe", "restore", "restore_frames"]
+
+Observer = Callable[[Progress], None]
+"""Called in the calling thread a few times a second."""
+
+
+def probe(source: str, *, fps: str | None = None, count: bool = False) -> MediaInfo:
+    """What a source is, told from what its header claims.
+
+    `fps` is the rate of an image sequence; `count` reads the whole source to count its frames.
+    Raises InputError.
+    """
+    return look_up(source, DecodeConfig(fps=fps), count=count)
+
+
+def export_cuts(source: str, path: str, *, fps: str | None = None) -> int:
+    """Finds the shots of a source, writes them as a cut list, and returns how many there are."""
+    cuts = find_shots(source, DecodeConfig(fps=fps))
+    try:
+        Path(path).write_text(format_cuts(cuts), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+    return len(cuts)
+
+
+def plan(
+    source: str,
+    output: str,
+    *,
+    preset: str | Preset = presets.DEFAULT,
+    overrides: Mapping[str, object] | None = None,
+) -> Plan:
+    """Everything that `restore` would do, without doing it.
+
+    `preset` is a name, a path or a Preset; `overrides` are its keys, such as
+    `{"size.scale": 2}`.  Raises the errors of `vrestore.errors`, but OutputError.
+    """
+    chosen = _preset(preset, overrides)
+    info = look_up(source, chosen.input)
+    bars = look_for_bars(info, chosen) if chosen.size.bars == "restore-inside" else None
+    return make_plan(info, output, chosen, bars=bars)
+
+
+def restore(
+    source: str,
+    output: str,
+    *,
+    preset: str | Preset = presets.DEFAULT,
+    overrides: Mapping[str, object] | None = None,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+    before: Callable[[Plan], None] | None = None,
+) -> Report:
+    """Restores a video, an image sequence or a still.
+
+    Nothing has the output's name before everything is written; a failure leaves nothing behind.
+    `before` sees the plan (its losses above all) before the first frame is made.  Raises the errors
+    of `vrestore.errors`, KeyboardInterrupt after Ctrl-C.
+    """
+    planned = plan(source, output, preset=preset, overrides=overrides)
+    if before is not None:
+        before(planned)
+    planned.threads.apply()
+    if planned.output is None:
+        return _restore_still(planned, overwrite)
+    return _restore_video(planned, overwrite, observer)
+
+
+def restore_frames(frames: Iterable[Frame], planned: Plan) -> Iterator[Frame]:
+    """Restores frames without files: code values in, code values out, in threads of their own.
+
+    `planned` says how, as `plan(...)` made it for a source of the same kind.  Leaving the loop
+    early ends the threads.
+    """
+    return stream(("frames", frames), _stages(planned, BufferPool(), _Tally()),
+                  depths=planned.memory.depth, device=planned.device)
+
+
+# ---------------------------------------------------------------------------------------- video
+
+
+def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) -> Report:
+    assert planned.output is not None
+    config, info = planned.preset.input, planned.info
+    decoder = Decoder(info.path, config, stream=info.video.stream.index,
+                      threads=planned.threads.decode)
+    try:
+        encoder, muxer = open_output(planned.output, info, overwrite=overwrite, span=planned.span,
+                                     frames=planned.frames_expected)
+    except BaseException:
+        decoder.close()
+        raise
+    tally, pool = _Tally(), BufferPool()
+    pipeline = Pipeline(
+        ("decode", decoder),
+        [*_stages(planned, pool, tally), ("encode", encoder)],
+        ("mux", _Verified(muxer, planned)),
+        depths=[*[planned.memory.depth] * 3, _PACKETS],
+        device=planned.device)
+    observe = None if observer is None else _observing(observer, planned, tally)
+    stats = pipeline.run(observe)
+    try:
+        _account(decoder.report, tally, encoder.frames, muxer.packets)
+        muxer.commit()
+    except BaseException:
+        muxer.abort()
+        raise
+    return Report(plan=planned, decoded=decoder.report, frames=tally.frames, shots=tally.shots,
+                  stats=stats, pool=pool.stats(), peak_rss_bytes=MemoryMeter().peak_bytes)
+
+
+_PACKETS = 8
+"""Packets between encoder and muxer; they are small."""
+
+
+def _stages(planned: Plan, pool: BufferPool, tally: _Tally) -> list[tuple[str, Op[Any, Any]]]:
+    """Which op runs in which thread: decided here and nowhere else."""
+    return [
+        ("analyse", analysis(planned)),
+        ("restore", compose(restoration(planned, pool.take), tally)),
+    ]
+
+
+class _Verified:
+    """The muxer, whose finished file is read again before anything may be said of it."""
+
+    def __init__(self, muxer: Any, planned: Plan) -> None:
+        self.write, self.abort = muxer.write, muxer.abort
+        self._muxer, self._plan = muxer, planned
+
+    def close(self) -> None:
+        self._muxer.close()
+        if self._plan.output is not None:
+            verify_output(self._plan.output, self._muxer)
+
+
+class _Tally:
+    """Op: counts the frames that pass."""
+
+    latency = 0
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.shots = 0
+        self.first = Fraction(0)
+        """Time of the first frame, in seconds."""
+        self.last = Fraction(0)
+
+    def push(self, frame: Frame) -> Iterable[Frame]:
+        self.last = frame.timestamp.seconds
+        if not self.frames:
+            self.first = self.last
+        self.frames += 1
+        self.shots += frame.shot_start
+        return (frame,)
+
+    def flush(self) -> Iterable[Frame]:
+        return ()
+
+
+def _account(decoded: DecodeReport, tally: _Tally, encoded: int, packets: int) -> None:
+    """Frames in are frames out, or the run has failed."""
+    if decoded.emitted == 0:
+        raise InputError("no picture of the source lies in the part that was asked for")
+    counts = {"decoded": decoded.emitted, "restored": tally.frames, "encoded": encoded,
+              "written": packets}
+    if len(set(counts.values())) > 1 or not decoded.balanced:
+        listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise VRestoreError(f"frames do not add up ({listed}); nothing was written, "
+                            "please report this")
+
+
+# --------------------------------------------------------------------------------------- stills
+
+
+def _restore_still(planned: Plan, overwrite: bool) -> Report:
+    output = Path(planned.path)
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists; give -y to replace it")
+    frame, meta = read_still(planned.info.path)
+    tally = _Tally()
+    op = compose(analysis(planned), restoration(planned), tally)
+    results = [*op.push(frame), *op.flush()]
+    (result,) = results
+    write_still(output, result, meta)
+    return Report(plan=planned, decoded=DecodeReport(decoded=1, emitted=1), frames=1, shots=1,
+                  stats=None, pool=None, peak_rss_bytes=MemoryMeter().peak_bytes)
+
+
+# ------------------------------------------------------------------------------------- progress
+
+
+def _observing(observer: Observer, planned: Plan,
+               tally: _Tally) -> Callable[[PipelineStats], None]:
+    info, meter = planned.info, MemoryMeter()
+    total = planned.frames_expected
+    length = info.duration_seconds_from_header
+
+    def observe(stats: PipelineStats) -> None:
+        elapsed = stats.elapsed_seconds or 1e-9
+        bounding = stats.bounding
+        observer(Progress(
+            elapsed_seconds=stats.elapsed_seconds,
+            frames_done=tally.frames,
+            frames_total=total,
+            position_seconds=float(tally.last - tally.first),
+            duration_seconds=None if length is None else float(length),
+            shot=tally.shots - 1 if tally.shots else None,
+            stages=tuple(
+                StageProgress(name=stage.name, items=max(stage.items_out, stage.items_in),
+                              busy_share=stats.busy_share(stage),
+                              fps=max(stage.items_out, stage.items_in) / elapsed)
+                for stage in stats.stages),
+            channels=tuple(
+                ChannelProgress(name=channel.name, depth=channel.depth, capacity=channel.capacity)
+                for channel in stats.channels),
+            rss_bytes=meter.current_bytes or 0,
+            bound_by=None if bounding is None else bounding.name))
+
+    return observe
+
+
+def _preset(preset: str | Preset, overrides: Mapping[str, object] | None) -> Preset:
+    chosen = presets.load(preset) if isinstance(preset, str) else preset
+    return chosen.override_all(
+        Setting(key=key, value=value, origin="argument")
+        for key, value in (overrides or {}).items())

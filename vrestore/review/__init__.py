@@ -1,0 +1,3 @@
+"""Looking at results."""
+
+__all__: list[str] = []

@@ -1,0 +1,75 @@
+"""Looking at a source before anything is planned: its header, its black bars, its shots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
+
+from vrestore.io.decode import DecodeConfig, Decoder
+from vrestore.io.probe import ProbeOptions, probe
+from vrestore.media import Frame, MediaInfo
+from vrestore.ops.bars import BarsFound, find_bars, profile
+from vrestore.ops.color import ColorConfig, resolve
+from vrestore.ops.cuts import CutsConfig, DetectCuts
+from vrestore.ops.cutlist import Cut
+from vrestore.preset import Preset
+
+__all__ = ["find_shots", "look_for_bars", "look_up"]
+
+_BAR_SAMPLES = 12
+"""Places in the source that are looked at for black bars."""
+
+_FRAMES_A_SAMPLE = 2
+
+
+def look_up(source: str, config: DecodeConfig, *, count: bool = False) -> MediaInfo:
+    """What the header and the first pictures say; `count` reads everything to count frames.
+
+    Raises InputError.
+    """
+    return probe(source, config, ProbeOptions(count=count))
+
+
+def look_for_bars(info: MediaInfo, preset: Preset) -> BarsFound | None:
+    """Black bars of a file, from pictures spread over its length; None for standard input."""
+    if info.path == "-":
+        return None
+    video = info.video
+    color = resolve(video.color, preset.color, video.format, video.width, video.height,
+                    video.average_rate).working
+    profiles = [profile(replace(frame, color=color)) for frame in _samples(info, preset)]
+    multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
+    return find_bars(profiles, multiple)
+
+
+def _samples(info: MediaInfo, preset: Preset) -> Iterator[Frame]:
+    """A few frames from each of several places."""
+    length = info.duration_seconds_from_header or Fraction(0)
+    places = _BAR_SAMPLES if length > 1 else 1
+    for place in range(places):
+        at = length * place / places
+        config = replace(preset.input, start=f"{float(at):.3f}", stop=None, frames=None)
+        with Decoder(info.path, config, stream=info.video.stream.index) as decoder:
+            yield from islice(decoder, _FRAMES_A_SAMPLE)
+
+
+def find_shots(source: str, config: DecodeConfig | None = None) -> tuple[Cut, ...]:
+    """Where the shots of a whole source begin.  Raises InputError."""
+    config = config or DecodeConfig()
+    info = look_up(source, config)
+    video = info.video
+    color = resolve(video.color, ColorConfig(), video.format, video.width, video.height,
+                    video.average_rate).working
+    detect = DetectCuts(CutsConfig())
+    cuts: list[Cut] = []
+    with Decoder(info.path, config, stream=video.stream.index) as decoder:
+        for frame in decoder:
+            cuts += _starts(detect.push(replace(frame, color=color)))
+        cuts += _starts(detect.flush())
+    return tuple(cuts)
+
+
+def _starts(frames: Iterable[Frame]) -> list[Cut]:
+    return [Cut.of(frame) for frame in frames if frame.shot_start]

@@ -1,0 +1,1 @@
+"""How the networks were made: footage, damage, losses, the loop.  Never imported by a run."""

@@ -1,0 +1,135 @@
+"""Where a training stands, as a file that is always whole."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vrestore.errors import InputError
+from vrestore.models.nets.cell import Cell
+from vrestore.train.config import SIZES, TrainConfig
+
+FORMAT = 1
+
+Point = dict[str, float | str]
+"""One line of the learning curve."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainState:
+    """Everything a training continues from."""
+
+    cell: Cell
+    average: Cell
+    """Exponential moving average of the weights: what is measured and shipped."""
+
+    optimisers: dict[str, torch.optim.Adam]
+    """`align` and `restore`."""
+
+    step: int = 0
+    elapsed_seconds: float = 0.0
+    """Spent in training so far, over all sittings."""
+
+    curve: list[Point] = field(default_factory=list)
+
+
+def new_cell(size: str, *, folded: bool = False) -> Cell:
+    """An untrained cell of one of the sizes."""
+    width, depth = SIZES[size]
+    return Cell(width, depth, folded=folded)
+
+
+def fresh_state(config: TrainConfig) -> TrainState:
+    """An untrained state, a function of the seed."""
+    torch.manual_seed(config.seed)
+    cell = new_cell(config.size).to(config.device)
+    average = new_cell(config.size).to(config.device).requires_grad_(False)
+    average.load_state_dict(cell.state_dict())
+    aligner = list(cell.align.parameters())
+    known = {id(p) for p in aligner}
+    rest = [p for p in cell.parameters() if id(p) not in known]
+    return TrainState(
+        cell=cell,
+        average=average,
+        optimisers={
+            "align": torch.optim.Adam(aligner, config.learning_rate, (0.9, 0.99)),
+            "restore": torch.optim.Adam(rest, config.learning_rate, (0.9, 0.99)),
+        },
+    )
+
+
+def save(path: Path, state: TrainState, config: TrainConfig, manifest_digest: str) -> None:
+    """Write the checkpoint beside `path` and rename it into place."""
+    settings = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("wb") as file:
+        torch.save(
+            {
+                "format": FORMAT,
+                "config": settings,
+                "manifest_digest": manifest_digest,
+                "step": state.step,
+                "elapsed_seconds": state.elapsed_seconds,
+                "curve": state.curve,
+                "cell": state.cell.state_dict(),
+                "average": state.average.state_dict(),
+                "optimisers": {k: o.state_dict() for k, o in state.optimisers.items()},
+            },
+            file,
+        )
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read(path: Path) -> Mapping[str, Any]:
+    """The contents of a checkpoint; tensors and plain values only.  Raises InputError."""
+    try:
+        stored: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise InputError(f"{path} is no readable checkpoint: {error}") from error
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        raise InputError(f"{path} is no checkpoint of format {FORMAT}")
+    return stored
+
+
+def resume(path: Path, config: TrainConfig, manifest_digest: str) -> TrainState:
+    """The state to continue from: that of the file, or a fresh one where there is no file.
+
+    Raises InputError where the file belongs to another size, kind or data manifest.
+    """
+    state = fresh_state(config)
+    if not path.exists():
+        return state
+    stored = read(path)
+    for key in ("size", "temporal", "seed", "manifest"):
+        if stored["config"][key] != getattr(config, key):
+            raise InputError(f"{path} was trained with {key} = {stored['config'][key]!r}, "
+                             f"not {getattr(config, key)!r}; choose another checkpoint file")
+    if stored["manifest_digest"] != manifest_digest:
+        raise InputError(f"{path} was trained with another version of manifest "
+                         f"{config.manifest!r}; choose another checkpoint file")
+    state.cell.load_state_dict(stored["cell"])
+    state.average.load_state_dict(stored["average"])
+    for name, optimiser in state.optimisers.items():
+        optimiser.load_state_dict(stored["optimisers"][name])
+    state.step = int(stored["step"])
+    state.elapsed_seconds = float(stored["elapsed_seconds"])
+    state.curve = list(stored["curve"])
+    return state
+
+
+def average_into(average: Cell, cell: Cell, step: int) -> None:
+    """One step of the moving average; young averages follow faster."""
+    decay = min(0.999, (1 + step) / (10 + step))
+    with torch.no_grad():
+        targets: list[Tensor] = list(average.parameters())
+        torch._foreach_lerp_(targets, list(cell.parameters()), 1 - decay)

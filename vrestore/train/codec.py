@@ -1,0 +1,62 @@
+"""Real encoders as degradation: what a clip looks like after a trip through one."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+
+import av
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+ENCODERS = ("libx264", "libx264", "libx264", "mpeg2video", "mpeg4", "mjpeg")
+"""With their weight: what damaged sources were mostly made with."""
+
+
+def _options(encoder: str, severity: float, rng: Generator) -> dict[str, str]:
+    """Encoder options for a severity of 0..1."""
+    if encoder == "libx264":
+        crf = 18 + 20 * severity + rng.uniform(-1, 1)
+        return {"crf": f"{crf:.1f}", "preset": str(rng.choice(["ultrafast", "veryfast"])),
+                "threads": "1"}
+    quality = 2 + (18 if encoder != "mjpeg" else 14) * severity + rng.uniform(0, 1)
+    return {"qmin": f"{quality:.0f}", "qmax": f"{quality:.0f}", "threads": "1",
+            **({} if encoder == "mjpeg" else {"bf": str(rng.integers(0, 3)), "g": "12"})}
+
+
+def recompress(
+    luma: Tensor, chroma: Tensor, rng: Generator, severity: float
+) -> tuple[Tensor, Tensor]:
+    """8-bit 4:2:0 code values, (T, 1, H, W) and (T, 2, H/2, W/2) uint8, encoded and decoded.
+
+    `severity` 0..1 runs from barely visible to very bad.
+    """
+    encoder = str(rng.choice(ENCODERS))
+    count, _, height, width = luma.shape
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as container:
+        stream = container.add_stream(encoder, rate=Fraction(25),
+                                      options=_options(encoder, severity, rng))
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "yuvj420p" if encoder == "mjpeg" else "yuv420p"
+        for t in range(count):
+            frame = av.VideoFrame.from_ndarray(
+                np.concatenate((
+                    luma[t, 0].numpy(),
+                    chroma[t].reshape(2, -1).numpy().reshape(-1, width),
+                )),
+                format=stream.pix_fmt,
+            )  # fmt: skip
+            frame.pts = t
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    buffer.seek(0)
+    lumas, chromas = [], []
+    with av.open(buffer) as container:
+        for frame in container.decode(video=0):
+            planes = torch.from_numpy(frame.to_ndarray())
+            lumas.append(planes[:height].reshape(1, height, width))
+            chromas.append(planes[height:].reshape(2, height // 2, width // 2))
+    return torch.stack(lumas), torch.stack(chromas)
