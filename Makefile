@@ -8,7 +8,7 @@ SAMPLE := sample_media/bunny.mkv
 IN ?= $(SAMPLE)
 OUT ?= output/$(basename $(notdir $(IN)))-restored.mkv
 PRESET ?=
-ARGS ?=
+ARGS ?= $(if $(PRESET),,-s 2)
 
 # The first of these that runs and is new enough; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -19,7 +19,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 .PHONY: help run test test-gpu lint fmt check bench gallery clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH." >&2; exit 1; }
@@ -35,9 +35,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/.installed $@
 
-run: $(VENV)/.installed  ## restore the sample, or IN=file [OUT=file] [PRESET=name] [ARGS=...]
-	@mkdir -p "$(dir $(OUT))"
-	$(BIN)/vrestore run "$(IN)" -o "$(OUT)" $(if $(PRESET),-Z "$(PRESET)") -y $(ARGS)
+# Only what lies in output/ by default is replaced without asking.
+run: $(VENV)/.installed  ## restore the sample, or IN=file [OUT=file] [PRESET=name] [ARGS="-s 2"]
+	@mkdir -p "$$(dirname "$(OUT)")"
+	$(BIN)/vrestore run "$(IN)" -o "$(OUT)" $(if $(PRESET),-Z "$(PRESET)") \
+	    $(if $(filter file,$(origin OUT)),-y) $(ARGS)
 	@$(BIN)/vrestore compare "$(IN)" "$(OUT)" -o "$(basename $(OUT))-before-after.png" -y
 
 test: $(VENV)/.installed-dev  ## run all tests
@@ -48,7 +50,6 @@ test-gpu: $(VENV)/.installed-dev  ## run the tests that need a CUDA device
 
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check --quiet . || { echo "run: make fmt" >&2; exit 1; }
 	$(BIN)/mypy
 
 fmt: $(VENV)/.installed-dev  ## rewrite in the house style

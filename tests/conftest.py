@@ -8,6 +8,7 @@ only here is decided whether the hardware is there.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,16 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Slow machines are no defect; the same examples every time where nobody looks at a surprise.
+settings.register_profile(
+    "vrestore",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("vrestore")
 
 ROOT = Path(__file__).resolve().parents[1]
 THREAD_GRACE_SECONDS = 2.0

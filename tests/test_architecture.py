@@ -25,7 +25,7 @@ LAYERS = (
         "diagnose",
         "jobs",
         "json_form",
-        "plan",
+        "planning",
         "preset",
         "progress",
         "report",
@@ -35,7 +35,7 @@ LAYERS = (
         "survey",
         "train",
     },
-    {"restore", "bench"},
+    {"wiring", "bench"},
     {"", "cli", "commands", "display", "__main__"},
 )
 """Parts of the package, inner first; the empty name is `vrestore` itself, the Python API."""

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +14,13 @@ import typer
 
 from vrestore import errors
 from vrestore.cli import EXIT_CODES, main
-from vrestore.commands.flags import FLAGS, MakePreset, takes_flags
+from vrestore.commands.flags import FLAGS
+from vrestore.commands.parsing import MakePreset, takes_flags
 from vrestore.errors import PresetError
 from vrestore.preset import Preset
 from vrestore.sections import HINTS
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # ---------------------------------------------------------------------------- flags -> settings
 
@@ -216,7 +221,7 @@ def test_presets_can_be_listed_shown_and_exported(vrestore, tmp_path):
     _, listed, _ = vrestore("presets", "list")
     assert vrestore("-z")[1] == listed
     assert [line.split()[0] for line in listed.splitlines()] == sorted(
-        path.stem for path in (Path(__file__).parents[1] / "pipelines").glob("*.toml")
+        path.stem for path in (ROOT / "pipelines").glob("*.toml")
     )
     assert "[encode]" in vrestore("presets", "show", "draft")[1]
     mine = tmp_path / "mine.toml"
@@ -241,8 +246,18 @@ def test_the_doctor_finds_this_machine_fit(vrestore):
     assert {finding["good"] for finding in json.loads(vrestore("doctor", "--json")[1])} == {True}
 
 
+def test_bench_measures_each_stage(vrestore):
+    words = ["bench", "--sizes", "96x64", "--frames", "6", "-n", "resize"]
+    status, out, err = vrestore(*words)
+    assert (status, out) == (0, "")
+    assert [stage for stage in ("decode", "restore", "encode") if stage not in err] == []
+    (result,) = json.loads(vrestore(*words, "--json")[1])
+    assert result["frames"] == 6
+
+
 def test_the_shell_completes_verbs():
     environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
         "_VRESTORE_COMPLETE": "complete_bash",
         "COMP_WORDS": "vrestore pre",
         "COMP_CWORD": "1",
@@ -326,7 +341,7 @@ def test_a_comparison_shows_both_halves_at_the_size_of_the_result(
     from PIL import Image
 
     picture = tmp_path / "compare.png"
-    assert vrestore("compare", sample, result, "-o", picture)[0] == 0
+    assert vrestore("compare", sample, result, "-o", picture, "--at", "0.2")[0] == 0
     with Image.open(picture) as image:
         assert image.size == (2 * 960, 540 + 24)
         left, right = image.crop((0, 24, 960, 564)), image.crop((960, 24, 1920, 564))
@@ -338,3 +353,21 @@ def test_a_comparison_shows_both_halves_at_the_size_of_the_result(
     )
     assert difference <= 3
     assert vrestore("compare", sample, result, "-o", picture)[0] == 1
+
+
+def test_ctrl_c_ends_a_run_and_leaves_nothing(sample, tmp_path):
+    words = [sample, "-o", "out.mkv", "-n", "resize", "-s", "4", "--encoder", "libx265"]
+    command = [sys.executable, "-m", "vrestore", *map(str, words)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not any(tmp_path.iterdir()) and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "error: stopped by the user" in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []

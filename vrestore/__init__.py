@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from vrestore.errors import VRestoreError
     from vrestore.io.decode import Decoder
     from vrestore.media import Frame, MediaInfo
-    from vrestore.plan import Plan
+    from vrestore.planning import Plan
     from vrestore.preset import Preset
     from vrestore.preset import load as load_preset
     from vrestore.progress import Progress
     from vrestore.report import Report
-    from vrestore.restore import export_cuts, plan, probe, restore, restore_frames
+    from vrestore.wiring import export_cuts, plan, probe, restore, restore_frames
 
 __all__ = [
     "Decoder",
@@ -47,7 +47,7 @@ _HOMES = {
     "Decoder": "io.decode",
     "Frame": "media",
     "MediaInfo": "media",
-    "Plan": "plan",
+    "Plan": "planning",
     "Preset": "preset",
     "Progress": "progress",
     "Report": "report",
@@ -56,13 +56,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, imported when first used: torch takes seconds, `--help` needs none of it."""
+    """The public names, imported when first used: torch takes seconds, `--help` needs none of it.
+
+    No module may be called like a function here: importing it would hide the function.
+    """
     if name not in __all__:
         raise AttributeError(f"module 'vrestore' has no attribute {name!r}")
     if name == "load_preset":
-        value = import_module("vrestore.preset").load
-    else:
-        value = getattr(import_module(f"vrestore.{_HOMES.get(name, 'restore')}"), name)
-    # Importing a submodule binds its name here; the function of that name goes over it.
-    globals()[name] = value
-    return value
+        return import_module("vrestore.preset").load
+    return getattr(import_module(f"vrestore.{_HOMES.get(name, 'wiring')}"), name)

@@ -23,7 +23,7 @@ from vrestore.ops.levels import Normalise, Quantise
 from vrestore.ops.place import Place
 from vrestore.ops.resample import Resample
 from vrestore.ops.size import Pad
-from vrestore.plan import Plan, needs_ycbcr
+from vrestore.planning import Plan, needs_ycbcr
 from vrestore.runtime.stage import Op, compose
 
 __all__ = ["analysis", "restoration"]

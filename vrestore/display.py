@@ -207,7 +207,15 @@ def _total_line(progress: Progress) -> Table:
     total = str(progress.frames_total) if progress.frames_total else "?"
     left = progress.remaining_seconds
     table.add_row(
-        ProgressBar(total=1.0, completed=share or 0.0, width=40, pulse=share is None),
+        ProgressBar(
+            total=1.0,
+            completed=share or 0.0,
+            width=40,
+            pulse=share is None,
+            complete_style="cyan",
+            finished_style="cyan",
+            animation_time=progress.elapsed_seconds,
+        ),
         Text(f"{share:.0%}" if share is not None else "", style="bold"),
         Text(f"{progress.frames_done}/{total} frames"),
         Text(f"{progress.fps:.2f} fps"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vrestore.io.decode import DecodeReport
-from vrestore.plan import Plan
+from vrestore.planning import Plan
 from vrestore.runtime.pool import PoolStats
 from vrestore.runtime.stats import PipelineStats
 

@@ -18,10 +18,11 @@ from vrestore.preset import Preset
 
 __all__ = ["find_shots", "look_for_bars", "look_up"]
 
-_BAR_SAMPLES = 12
+_BAR_PLACES = 12
 """Places in the source that are looked at for black bars."""
 
-_FRAMES_A_SAMPLE = 2
+_BAR_FRAMES = 24
+"""Frames that are looked at in all."""
 
 
 def look_up(source: str, config: DecodeConfig, *, count: bool = False) -> MediaInfo:
@@ -47,12 +48,12 @@ def look_for_bars(info: MediaInfo, preset: Preset) -> BarsFound | None:
 def _samples(info: MediaInfo, preset: Preset) -> Iterator[Frame]:
     """A few frames from each of several places."""
     length = info.duration_seconds_from_header or Fraction(0)
-    places = _BAR_SAMPLES if length > 1 else 1
+    places = _BAR_PLACES if length > 1 else 1
     for place in range(places):
-        at = length * place / places
-        config = replace(preset.input, start=f"{float(at):.3f}", stop=None, frames=None)
+        at = f"{float(length * place / places):.3f}" if place else None
+        config = replace(preset.input, start=at, stop=None, frames=None)
         with Decoder(info.path, config, stream=info.video.stream.index) as decoder:
-            yield from islice(decoder, _FRAMES_A_SAMPLE)
+            yield from islice(decoder, _BAR_FRAMES // places)
 
 
 def find_shots(source: str, config: DecodeConfig | None = None) -> tuple[Cut, ...]:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrestore.io.damage import Announced
+from vrestore.io.damage import Announced, Arrival
 
 
 def lost_of(announced: list[int], came: list[int], duration: int) -> list[int]:
@@ -73,9 +73,22 @@ def test_times_in_decoding_order_are_put_into_display_order() -> None:
     assert out == list(range(2, 2 + len(shown)))
 
 
-def test_a_container_without_pts_reports_no_losses() -> None:
-    watch = Announced(reorders=False, reliable=False)
-    for pts in (0, 40, 80, 120):
-        watch.announce(pts)
-    watch.came(0, 40)
-    assert watch.came(120, 40).lost == ()
+def test_without_stored_pts_pictures_take_the_announced_times_in_turn() -> None:
+    watch = Announced(reorders=True, stored=False)
+    for time in (0, 1, 2):
+        watch.announce(time)
+    assert watch.came(7).pts == 0
+    watch.announce(3)
+    assert watch.came(99) == Arrival(1)
+
+
+def test_without_stored_pts_a_loss_needs_an_error() -> None:
+    for failures in (0, 1):
+        watch = Announced(reorders=False, stored=False)
+        watch.announce(0)
+        watch.came(0)
+        watch.announce(40)
+        for _ in range(failures):
+            watch.fail()
+        watch.announce(80)
+        assert watch.came(80) == Arrival(80, (40,) * failures)

@@ -120,7 +120,7 @@ def test_two_sequences_in_a_folder_must_be_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["none_%04d.png", "%d_%d.png"])
 def test_a_pattern_without_pictures_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="pattern|no picture"):
+    with pytest.raises(InputError, match=r"pattern|no picture"):
         find_sequence(str(tmp_path / name))
 
 

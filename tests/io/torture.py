@@ -93,7 +93,9 @@ def picture(index: int, width: int = SIZE[0], height: int = SIZE[1]) -> np.ndarr
     ).astype(np.uint8)
 
 
-def write_video(path: Path, pts: Sequence[int], time_base: Fraction, codec: str = "libx264") -> None:
+def write_video(
+    path: Path, pts: Sequence[int], time_base: Fraction, codec: str = "libx264"
+) -> None:
     """A video with exactly these times; B-frames where the codec has them."""
     with av.open(str(path), "w", container_options={"avoid_negative_ts": "disabled"}) as container:
         stream = container.add_stream(codec, rate=30)

@@ -116,7 +116,7 @@ def load_shots(media: Path, which: str) -> list[Pictures]:
 
 
 @dataclass
-class Sequence_:
+class Joined:
     """Joined shots and what is true of them; frame ranges are half-open."""
 
     frames: Pictures
@@ -126,12 +126,12 @@ class Sequence_:
     flashes: list[tuple[int, int]] = field(default_factory=list)
 
 
-def join(shots: Sequence[Pictures], seed: int, count: int = 40) -> Sequence_:
+def join(shots: Sequence[Pictures], seed: int, count: int = 40) -> Joined:
     """`count` stretches of 6 to 36 frames of random shots: 70 % hard cuts, 15 % dissolves of 4 to
     16 frames, 15 % fades through black; a flash of 1 to 3 frames in every third long stretch."""
     rng = random.Random(seed)
     parts: list[npt.NDArray[np.float32]] = []
-    out = Sequence_(frames=np.empty(0, np.uint8))
+    out = Joined(frames=np.empty(0, np.uint8))
     at = 0
     last = -1
     for number in range(count):
@@ -241,7 +241,7 @@ class Score:
     """Marks in dissolves and fades, counted neither way."""
     gradual: int = 0
 
-    def add(self, marks: set[int], truth: Sequence_) -> None:
+    def add(self, marks: set[int], truth: Joined) -> None:
         inside = {mark for mark in marks
                   if any(a - 1 <= mark <= b for a, b in truth.gradual)} - truth.cuts
         self.right += len(marks & truth.cuts)
@@ -270,14 +270,14 @@ class Score:
                 f"{self.in_flash} | {self.in_gradual}/{self.gradual} |")
 
 
-def measure(detector: Detector, sequences: Sequence[Sequence_]) -> Score:
+def measure(detector: Detector, sequences: Sequence[Joined]) -> Score:
     score = Score()
     for sequence in sequences:
         score.add(detector(sequence.frames), sequence)
     return score
 
 
-def sequences(shots: Sequence[Pictures], count: int, seed: int = 0) -> list[Sequence_]:
+def sequences(shots: Sequence[Pictures], count: int, seed: int = 0) -> list[Joined]:
     return [join(shots, seed + number) for number in range(count)]
 
 

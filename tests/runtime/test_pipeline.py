@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -140,28 +140,28 @@ MOMENTS: list[tuple[str, int | str]] = [
 ]
 
 
-@pytest.mark.parametrize("lazy", [False, True], ids=["at once", "lazy"])
-@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize(("stage", "moment"), MOMENTS)
 def test_a_fault_anywhere_ends_the_line_with_the_original_error(
-    stage: str, moment: int | str, depth: int, lazy: bool, prompt_and_clean: None
+    stage: str, moment: int | str, prompt_and_clean: None
 ) -> None:
-    fault = Fault(stage, moment)
-    tape, pipeline, shelf = line(fault, depth, lazy)
-    with pytest.raises(Injected) as raised:
-        pipeline.run()
-    assert raised.value is fault.error
-    assert str(raised.value) == "planned"
-    notes = raised.value.__notes__
-    assert len(notes) == 1
-    assert notes[0].startswith(f"in stage {stage!r}, ")
-    if isinstance(moment, int) and stage != "read":
-        assert f" item {moment}: " in notes[0]
-    assert raised.value.__context__ is None
-    assert (shelf.closed, shelf.aborted) == (0, 1)
-    assert shelf.items == list(range(len(shelf.items)))
-    assert (tape.closed, tape.closed_by) == (1, "read")
-    assert not any(stage.alive for stage in pipeline.snapshot().stages)
+    for depth, lazy in product(DEPTHS, [False, True]):
+        fault = Fault(stage, moment)
+        tape, pipeline, shelf = line(fault, depth, lazy)
+        before = set(threading.enumerate())
+        with pytest.raises(Injected) as raised:
+            pipeline.run()
+        assert set(threading.enumerate()) <= before
+        assert raised.value is fault.error
+        assert str(raised.value) == "planned"
+        (note,) = raised.value.__notes__
+        assert note.startswith(f"in stage {stage!r}, ")
+        if isinstance(moment, int) and stage != "read":
+            assert f" item {moment}: " in note
+        assert raised.value.__context__ is None
+        assert (shelf.closed, shelf.aborted) == (0, 1)
+        assert shelf.items == list(range(len(shelf.items)))
+        assert (tape.closed, tape.closed_by) == (1, "read")
+        assert not any(stats.alive for stats in pipeline.snapshot().stages)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -364,13 +364,13 @@ def test_an_observer_sees_the_run_and_its_end(prompt_and_clean: None) -> None:
 
     pipeline = Pipeline(("read", slow()), [("step", Step("step"))], ("write", Shelf()))
     final = pipeline.run(seen.append, every_seconds=0.01)
-    assert len(seen) >= 5
+    assert len(seen) >= 3
     assert any(stage.alive for stage in seen[0].stages)
     assert [stage.items_out for stage in seen[-1].stages] == [5, 5, 0]
     assert seen[-1] == final == pipeline.snapshot()
     assert final.bounding is not None
     assert final.bounding.name == "read"
-    assert final.busy_share(final.stages[0]) > 0.8
+    assert final.busy_share(final.stages[0]) > 0.5
     assert final.stages[0].cpu_seconds < 0.1
     assert final.channels[0].receive_blocked_seconds > 0.1
     assert [channel.name for channel in final.channels] == ["read > step", "step > write"]
@@ -405,9 +405,11 @@ def test_busy_time_leaves_out_waiting_and_cpu_time_leaves_out_sleeping() -> None
     stats = Pipeline(("read", work()), [], ("write", Slow()), depths=1).run()
     read, write = stats.stages
     assert read.cpu_seconds >= 0.03
-    assert read.busy_seconds < 0.15 < 0.2 <= write.busy_seconds
+    assert write.busy_seconds >= 0.2
+    blocked = stats.channels[0].send_blocked_seconds
+    assert read.busy_seconds + blocked <= stats.elapsed_seconds
     assert write.cpu_seconds < 0.1
-    assert stats.channels[0].send_blocked_seconds > 0.05
+    assert blocked > 0.05
     assert stats.bounding == write
 
 
@@ -563,6 +565,16 @@ def test_ctrl_c_in_the_loop_over_a_stream_ends_all_stages(root: Path) -> None:
     assert process.stdout.readline() == "running\n"
     process.send_signal(signal.SIGINT)
     assert finish(process) == ["interrupted 1"]
+
+
+@pytest.mark.parametrize("end", ["", "raise SystemExit(0)", "sys.exit(frames.close())"])
+def test_a_program_may_end_with_a_stream_half_read(root: Path, end: str) -> None:
+    loop = f"""
+    frames = stream(("read", numbers()), [("slow", Slow())])
+    next(frames)
+    {end}
+"""
+    assert finish(program(root, loop.strip())) == []
 
 
 def test_the_line_works_outside_the_main_thread(prompt_and_clean: None) -> None:

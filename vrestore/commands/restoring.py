@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vrestore import display
-from vrestore.commands.flags import MakePreset, takes_flags
+from vrestore.commands.parsing import MakePreset, takes_flags
 from vrestore.errors import PresetError
 from vrestore.json_form import to_json
 
 if TYPE_CHECKING:
-    from vrestore.plan import Plan
+    from vrestore.planning import Plan
     from vrestore.preset import Preset
 
 __all__ = ["plan", "probe", "run"]
@@ -62,7 +62,7 @@ def run(
     """Restore a video, a sequence or a picture."""
     if output == "-" and progress is display.ProgressMode.JSON:
         raise PresetError("--progress json and -o - both want standard output")
-    import vrestore
+    from vrestore.wiring import restore
 
     chosen = preset()
     target = _target(output, chosen)
@@ -74,7 +74,7 @@ def run(
             typer.echo(line, err=True)
 
     with display.observing(progress) as observer:
-        report = vrestore.restore(
+        report = restore(
             source, target, preset=chosen, overwrite=overwrite, observer=observer, before=announce
         )
     if progress is display.ProgressMode.JSON:
@@ -94,11 +94,11 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show everything that a run would do, and what it would lose, without doing it."""
-    import vrestore
     from vrestore import describe
+    from vrestore.wiring import plan as make_plan
 
     chosen = preset()
-    planned = vrestore.plan(source, _target(output, chosen), preset=chosen)
+    planned = make_plan(source, _target(output, chosen), preset=chosen)
     if as_json:
         settings = {"settings": tuple(chosen.settings())} if explain else {}
         typer.echo(to_json({"plan": planned, **settings}))
@@ -131,16 +131,17 @@ def probe(
     ] = None,
 ) -> None:
     """Tell what a source is: streams, picture, time, colour, and what had to be guessed."""
-    import vrestore
     from vrestore import describe
+    from vrestore.wiring import export_cuts
+    from vrestore.wiring import probe as look
 
-    info = vrestore.probe(source, fps=fps, count=count)
+    info = look(source, fps=fps, count=count)
     if as_json:
         typer.echo(to_json(info))
     else:
         typer.echo(describe.media(info), err=True)
     if cuts is not None:
-        shots = vrestore.export_cuts(source, cuts, fps=fps)
+        shots = export_cuts(source, cuts, fps=fps)
         typer.echo(f"{shots} shot{'s' * (shots != 1)}, listed in {cuts}", err=True)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import av
+import av.logging
 
 from vrestore.errors import PlanError
-from vrestore.io.encode import EncodeConfig, VideoTarget, configure
+from vrestore.io.encode import EncodeConfig, VideoTarget, configure, whole_chroma
 from vrestore.io.encoders import AUTO_ORDER, ENCODERS, EncoderSpec, Kind
 from vrestore.io.formats import pixel_format, sample_format
 from vrestore.io.losses import Loss
@@ -71,7 +72,12 @@ def choose_encoder(
             refusals.append(str(refusal))
             continue
         ranked.append((len(choice.losses), order, choice))
-    for _, _, choice in sorted(ranked, key=lambda entry: entry[:2]):
+    for _, order, choice in sorted(ranked, key=lambda entry: entry[:2]):
+        refusals += [
+            f"{other.spec.name} would lose {other.losses[0].what}"
+            for losses, before, other in ranked
+            if before < order and losses > len(choice.losses)
+        ]
         refusal_text = _refusal(choice, config, target)
         if refusal_text is None:
             return replace(choice, reason=_reason(choice, config, refusals))
@@ -132,9 +138,7 @@ def _layout(name: str) -> SampleFormat:
 
 
 def _size_fits(spec: EncoderSpec, format: SampleFormat, target: VideoTarget) -> bool:
-    return not spec.even or not (
-        target.width % (1 << format.log2_chroma_w) or target.height % (1 << format.log2_chroma_h)
-    )
+    return not spec.even or whole_chroma(format, target)
 
 
 def _nearest(spec: EncoderSpec, target: VideoTarget, exact: bool) -> str:
@@ -228,6 +232,11 @@ _CARRIERS = {
 
 
 def _side_data_losses(spec: EncoderSpec, target: VideoTarget) -> Iterable[Loss]:
+    if spec.kind in (Kind.PICTURES, Kind.RAW) and (
+        target.mastering_display is not None or target.content_light is not None
+    ):
+        yield Loss(what="HDR10 static metadata", why=f"{spec.name} has no place for it",
+                   remedy="write a video, with any encoder")
     for name in dict.fromkeys(target.side_data):
         if name in _CARRIERS and name not in spec.frame_side_data:
             what, remedy = _CARRIERS[name]
@@ -239,12 +248,18 @@ def _refusal(choice: EncoderChoice, config: EncodeConfig, target: VideoTarget) -
     spec = choice.spec
     if spec.kind is Kind.RAW:
         return None
+    context = cast("VideoCodecContext", av.CodecContext.create(spec.codec, "w"))
+    configure(context, choice, target, config)
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
     try:
-        context = cast("VideoCodecContext", av.CodecContext.create(spec.codec, "w"))
-        configure(context, choice, target, config)
-        context.open()
-    except (av.FFmpegError, ValueError, NotImplementedError) as error:
-        return f"{spec.name} does not open ({_plain(error, spec)})"
+        with av.logging.Capture() as logged:
+            context.open()
+    except (av.FFmpegError, ValueError) as error:
+        said = [text.strip() for _, _, text in logged if text.strip()]
+        return f"{spec.name} does not open ({_plain(error, spec, said)})"
+    finally:
+        av.logging.set_level(level)
     unknown = sorted(set(context.options) & set(config.options))
     if unknown:
         raise PlanError(f"{spec.name} has no option {unknown[0]!r}; see ffmpeg -h encoder="
@@ -252,9 +267,13 @@ def _refusal(choice: EncoderChoice, config: EncodeConfig, target: VideoTarget) -
     return None
 
 
-def _plain(error: Exception, spec: EncoderSpec) -> str:
-    if spec.hardware and isinstance(error, PermissionError):
-        return "no NVIDIA driver or device"
-    if spec.hardware and isinstance(error, MemoryError):
-        return "no free encoder session or device memory"
-    return str(error).split(":")[0]
+def _plain(error: Exception, spec: EncoderSpec, said: list[str]) -> str:
+    """Why in the user's words where they are known, else in FFmpeg's."""
+    text = " ".join(said)
+    if spec.hardware and ("libcuda" in text or "nvcuda" in text or "cuInit" in text):
+        return "no NVIDIA driver"
+    if spec.hardware and "No capable devices" in text:
+        return "no device here has this encoder"
+    if spec.hardware and "OpenEncodeSessionEx" in text:
+        return "no free encoder session"
+    return said[0] if said else str(error).split(": ")[0]

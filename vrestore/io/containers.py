@@ -65,8 +65,8 @@ _EXACT = _SYNC | {"avoid_negative_ts": "disabled"}
 
 _ROWS = (
     ContainerSpec(
-        name="matroska", label="Matroska", extensions=(".mkv",), tick=Fraction(1, 1000), attachments=True,
-        covers=True, chapters=True, text_subtitles="subrip", aspect_for_all=False,
+        name="matroska", label="Matroska", extensions=(".mkv",), tick=Fraction(1, 1000),
+        attachments=True, covers=True, chapters=True, text_subtitles="subrip", aspect_for_all=False,
         options=_EXACT | {"default_mode": "passthrough"},
     ),
     ContainerSpec(
@@ -76,22 +76,25 @@ _ROWS = (
     ContainerSpec(
         name="mp4", label="MP4", extensions=(".mp4", ".m4v"), covers=True, chapters=True,
         data_tags=frozenset({"gpmd"}), text_subtitles="mov_text",
-        options=_EXACT | {"use_editlist": "1"},
+        options=_EXACT | {"use_editlist": "1", "movflags": "+write_colr"},
     ),
     ContainerSpec(
-        name="mov", label="QuickTime", extensions=(".mov", ".qt"), chapters=True, timecode_track=True,
-        data_tags=frozenset({"tmcd", "gpmd"}), text_subtitles="mov_text",
-        options=_EXACT | {"use_editlist": "1"},
+        name="mov", label="QuickTime", extensions=(".mov", ".qt"), chapters=True,
+        timecode_track=True, data_tags=frozenset({"tmcd", "gpmd"}), text_subtitles="mov_text",
+        options=_EXACT | {"use_editlist": "1", "movflags": "+write_colr"},
     ),
     ContainerSpec(
-        name="mpegts", label="MPEG-TS", extensions=(".ts", ".m2ts", ".mts"), tick=Fraction(1, 90000),
-        codecs=_TRANSPORT_CODECS, metadata=False, options=_SYNC | {"mpegts_copyts": "1"},
+        name="mpegts", label="MPEG-TS", extensions=(".ts", ".m2ts", ".mts"),
+        tick=Fraction(1, 90000), codecs=_TRANSPORT_CODECS, metadata=False,
+        options=_SYNC | {"mpegts_copyts": "1"},
     ),
     ContainerSpec(
         name="yuv4mpegpipe", label="y4m", extensions=(".y4m",), metadata=False, video_only=True,
         options={"strict": "-1"},
     ),
-    ContainerSpec(name="image2", label="an image sequence", extensions=(), metadata=False, video_only=True),
+    ContainerSpec(
+        name="image2", label="an image sequence", extensions=(), metadata=False, video_only=True,
+    ),
     ContainerSpec(name="null", label="null", extensions=(), metadata=False, video_only=True),
 )  # fmt: skip
 

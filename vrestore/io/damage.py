@@ -6,7 +6,7 @@ picture without any error.  What is certain is time: if a packet announced a pic
 pictures that came, and the earlier one does not last until then, the picture is lost.  Packets that
 rightly show nothing (second fields, hidden reference frames) fall inside a picture that came.
 
-Some files (AVI, some MOV) number packets in decoding order and call that pts.  A decoder that
+AVI stores the time of decoding only, and some MOV files store it where pts belongs.  A decoder that
 reorders then gives pictures whose times go forth and back.  Their true times are the announced ones
 in ascending order.
 """
@@ -39,16 +39,16 @@ class Arrival:
 class Announced:
     """The times at which pictures were announced and have not come yet.  All times in ticks."""
 
-    def __init__(self, *, reorders: bool, reliable: bool = True) -> None:
-        """`reorders`: the codec shows pictures in another order than it codes them.  `reliable`:
-        the container stores pts; otherwise nothing is ever reported lost.
+    def __init__(self, *, reorders: bool, stored: bool = True) -> None:
+        """`reorders`: the codec shows pictures in another order than it codes them.  `stored`: the
+        container stores pts; without them announce dts, and losses are found by errors alone.
         """
         self._reorders = reorders
-        self._reliable = reliable
+        self._stored = stored
         self._times: list[int] = []
         self._latest: int | None = None
         self._ascending = True
-        self._disturbed = False
+        self._failures = 0
         self._delay: int | None = None
         """Packets the decoder holds, once times are known to be in decoding order."""
         self._last: int | None = None
@@ -62,20 +62,20 @@ class Announced:
         """Pictures announced before the first one that came."""
 
     def announce(self, pts: int) -> None:
-        """A packet with this pts was given to the decoder."""
+        """A packet of this time was given to the decoder."""
         if self._latest is not None and pts <= self._latest:
             self._ascending = False
         self._latest = pts
         insort(self._times, pts)
 
-    def disturb(self) -> None:
-        """The decoder failed on something: gaps are losses from now on, not another order."""
-        self._disturbed = True
+    def fail(self) -> None:
+        """The decoder failed on a packet: a gap is a loss from now on, not another order."""
+        self._failures += 1
 
     def came(self, pts: int, duration: int = 0) -> Arrival:
         """A picture came, in display order; `duration` is the usual one, 0 for unknown."""
         if self._in_decoding_order(pts):
-            return Arrival(self._next_announced(pts))
+            return self._in_turn(pts)
         if pts in self._reported:
             self._reported.remove(pts)
             return Arrival(pts, late=True)
@@ -109,26 +109,26 @@ class Announced:
     def _uncovered(self, times: Iterable[int]) -> list[int]:
         lost: list[int] = []
         free_from = self._covered
-        if self._reliable:
-            for time in times:
-                if time >= free_from:
-                    lost.append(time)
-                    free_from = time + self._spacing
+        for time in times:
+            if time >= free_from:
+                lost.append(time)
+                free_from = time + self._spacing
         return lost
 
     def _in_decoding_order(self, pts: int) -> bool:
         if self._delay is None:
             contradicts = bool(self._times) and self._times[0] < pts
-            settled = self._last is None or self._disturbed or not self._ascending
-            if not (self._reorders and contradicts) or settled:
+            settled = self._last is None or self._failures or not self._ascending
+            if self._stored and (not (self._reorders and contradicts) or settled):
                 return False
-            self._delay = len(self._times) - 1
+            self._delay = max(0, len(self._times) - 1)
         return True
 
-    def _next_announced(self, pts: int) -> int:
+    def _in_turn(self, pts: int) -> Arrival:
+        """The first announced time, but not that of a packet which showed nothing."""
         assert self._delay is not None
-        if not self._times:
-            return pts
-        # A packet that shows nothing must not delay the times of all that follow.
-        del self._times[: max(0, len(self._times) - 1 - self._delay)]
-        return self._times.pop(0)
+        surplus = max(0, len(self._times) - 1 - self._delay)
+        passed, self._times = self._times[:surplus], self._times[surplus:]
+        lost = passed[: self._failures]
+        self._failures -= len(lost)
+        return Arrival(self._times.pop(0) if self._times else pts, tuple(lost))

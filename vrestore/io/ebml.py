@@ -46,7 +46,7 @@ _ASPECT_RATIO = 3
 _HEADER_BYTES = 2**20
 
 
-def elements(data: bytes | bytearray, start: int, end: int) -> Iterator[Element]:
+def _elements(data: bytes | bytearray, start: int, end: int) -> Iterator[Element]:
     """The elements of data[start:end]; an unknown size reaches to the end."""
     while start < end:
         first = data[start]
@@ -63,7 +63,7 @@ def elements(data: bytes | bytearray, start: int, end: int) -> Iterator[Element]
 
 
 def _children(data: bytes | bytearray, parent: Element, identifier: int) -> list[Element]:
-    found = elements(data, parent.body, parent.end)
+    found = _elements(data, parent.body, parent.end)
     return [child for child in found if child.identifier == identifier]
 
 
@@ -89,18 +89,7 @@ def write_display_aspect(path: Path, width: int, height: int, sar: Fraction) -> 
         if video is None:
             raise OutputError(f"{path} has no place for its aspect ratio")
         (place,) = _children(data, video, _PROJECTION)
-        aspect = sar * width / height
-        size = b"".join(
-            identifier.to_bytes(2, "big") + b"\x84" + value.to_bytes(4, "big")
-            for identifier, value in (
-                (_DISPLAY_WIDTH, aspect.numerator), (_DISPLAY_HEIGHT, aspect.denominator)
-            )
-        )  # fmt: skip
-        room = place.end - place.start - len(size)
-        if room < 2:
-            raise OutputError(f"{path} has no place for its aspect ratio")
-        filler = bytes([_VOID, 0x80 | (room - 2)]) + bytes(room - 2)
-        data[place.start : place.end] = size + filler
+        data[place.start : place.end] = _display_size(sar * width / height, place)
         for unit in _children(data, video, _DISPLAY_UNIT):
             data[unit.end - 1] = _ASPECT_RATIO
         for checksum in _children(data, tracks, _CRC32):
@@ -110,10 +99,28 @@ def write_display_aspect(path: Path, width: int, height: int, sar: Fraction) -> 
         file.write(data)
 
 
+def _display_size(aspect: Fraction, place: Element) -> bytes:
+    """DisplayWidth and DisplayHeight, filled up to the length of the element they replace."""
+    if max(aspect.numerator, aspect.denominator) >= 2**32:
+        aspect = aspect.limit_denominator(2**16)
+    length = 2 if max(aspect.numerator, aspect.denominator) < 2**16 else 4
+    size = b"".join(
+        identifier.to_bytes(2, "big") + bytes([0x80 | length]) + value.to_bytes(length, "big")
+        for identifier, value in (
+            (_DISPLAY_WIDTH, aspect.numerator),
+            (_DISPLAY_HEIGHT, aspect.denominator),
+        )
+    )
+    room = place.end - place.start - len(size)
+    if room < 0 or room == 1:
+        raise OutputError("the Matroska header has no place for an aspect ratio")
+    return size + (bytes([_VOID, 0x80 | (room - 2)]) + bytes(room - 2) if room else b"")
+
+
 def _tracks(data: bytes | bytearray) -> Element:
-    for top in elements(data, 0, len(data)):
+    for top in _elements(data, 0, len(data)):
         if top.identifier == _SEGMENT:
-            for child in elements(data, top.body, len(data)):
+            for child in _elements(data, top.body, len(data)):
                 if child.identifier == _TRACKS:
                     return child
                 if child.identifier == _CLUSTER:

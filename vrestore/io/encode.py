@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import torch
+from av.video.reformatter import Interpolation
 
 from vrestore.errors import EncodeError, PlanError
 from vrestore.io.encoders import ENCODERS, EncoderSpec, Kind
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from vrestore.io.choose import EncoderChoice
 
-__all__ = ["EncodeConfig", "Encoder", "VideoTarget", "configure"]
+__all__ = ["EncodeConfig", "Encoder", "VideoTarget", "configure", "whole_chroma"]
 
 DEFAULT_QUALITY = 18.0
 """Not told from the source by eye; on the scale of `EncodeConfig.quality`."""
@@ -137,10 +138,10 @@ def configure(
     if spec.codec == "libsvtav1":
         # The library writes its banner to standard error; 1 leaves errors only.
         os.environ.setdefault("SVT_LOG", "1")
-    context.options = encoder_options(spec, choice.format, color, target, config)
+    context.options = _options(spec, choice.format, color, target, config)
 
 
-def encoder_options(
+def _options(
     spec: EncoderSpec,
     format: SampleFormat,
     color: ColorSpec,
@@ -182,8 +183,11 @@ def encoder_options(
         case "hevc_nvenc" | "av1_nvenc" if target.pixels > 4096 * 2304:
             options["tier"] = "high" if spec.name == "hevc_nvenc" else "1"
         case "ffv1":
-            # Slices are its only threads, and it refuses fewer than 16 at 8K.
-            options["slices"] = "16" if target.pixels >= 1280 * 720 else "4"
+            # Slices are its only threads; it refuses 4 of them at 8K.  Where chroma does not cover
+            # the picture evenly it loses the last column of each slice (4:1:1, 4:1:0), so: one.
+            whole = min(target.width, target.height) >= 16 and whole_chroma(format, target)
+            many = "16" if target.pixels >= 1280 * 720 else "4"
+            options["slices"] = many if whole else "1"
         case "prores_ks" if config.speed is None and format.log2_chroma_w == 0:
             options["profile"] = "4444"
     for key, value in config.options.items():
@@ -197,6 +201,13 @@ def encoder_options(
     if spec.parameters and parameters:
         options[spec.parameters] = parameter_text(tuple(parameters.items()))
     return options
+
+
+def whole_chroma(format: SampleFormat, target: VideoTarget) -> bool:
+    """Whether no chroma sample lies half outside the picture."""
+    return not (
+        target.width % (1 << format.log2_chroma_w) or target.height % (1 << format.log2_chroma_h)
+    )
 
 
 def _x265_frames(threads: int) -> int:
@@ -220,6 +231,9 @@ class Encoder:
         self._target = target
         self._carried = choice.spec.frame_side_data & frozenset(target.side_data)
         self._durations: dict[int, int] = {}
+        self._first = 0
+        self._longest = 1
+        self._last_dts: int | None = None
         self.frames = 0
         """Frames taken so far."""
 
@@ -234,6 +248,9 @@ class Encoder:
         picture.pts, picture.time_base = pts, self._target.time_base
         picture.duration = duration
         self._durations[pts] = duration
+        if not self.frames:
+            self._first = pts
+        self._longest = max(self._longest, duration)
         self.frames += 1
         return self._encode(picture)
 
@@ -251,7 +268,20 @@ class Encoder:
             duration = self._durations.pop(packet.pts or 0, None)
             if duration is not None:
                 packet.duration = duration
+            self._order(packet)
         return packets
+
+    def _order(self, packet: Packet[Any]) -> None:
+        """Gives a packet a decoding time that is possible, where the encoder did not.
+
+        x265 returns uninitialised ones for streams shorter than its reordering delay.
+        """
+        pts, dts = packet.pts or 0, packet.dts
+        earliest = self._first - _MAX_REORDER * self._longest
+        following = earliest if self._last_dts is None else self._last_dts + 1
+        if dts is None or not following <= dts <= pts:
+            packet.dts = dts = min(following, pts)
+        self._last_dts = dts
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
         if frame.format != self._choice.format:
@@ -276,6 +306,9 @@ class Encoder:
         )
 
 
+_MAX_REORDER = 16
+"""Pictures by which decoding may run ahead of showing, in any codec here."""
+
 LOOKAHEAD_FRAMES = 60
 """Frames that x264, x265 and SVT-AV1 may hold back at their usual presets."""
 
@@ -286,7 +319,11 @@ def _with_side_data(origin: av.VideoFrame, picture: av.VideoFrame) -> av.VideoFr
     PyAV makes side data only by copying a frame's properties, which `reformat` does.
     """
     carrier = origin.reformat(
-        width=picture.width, height=picture.height, format=picture.format.name, threads=1
+        width=picture.width,
+        height=picture.height,
+        format=picture.format.name,
+        interpolation=Interpolation.POINT,
+        threads=1,
     )
     carrier.make_writable()
     for source, destination in zip(picture.planes, carrier.planes, strict=True):

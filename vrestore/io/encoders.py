@@ -97,6 +97,9 @@ class EncoderSpec:
     aspect_in_stream: bool = False
     """Writes the sample aspect ratio into the bitstream."""
 
+    held_frames: int = 1
+    """Pictures that it holds back at its default speed, as the memory of its lookahead."""
+
     bits_per_pixel: float = 0.0
     """A cautious (low) guess of the output, for the free-space check."""
 
@@ -144,7 +147,7 @@ _FFV1 = (
     | _planar("gray", depths=(8, 9, 10, 12, 14, 16))
     | _planar("gbrp", depths=(9, 10, 12, 14, 16))
     | _planar("gbrap", depths=(10, 12, 14, 16))
-    | {"gbrp": "bgr0", "gbrap": "bgra", "ya8": "ya8", "gbrpf32le": "gbrpf32le"}
+    | {"gbrp": "bgr0", "gbrap": "bgra", "ya8": "ya8"}
 )
 
 _PACKED_8_16 = {
@@ -158,7 +161,7 @@ _CAPTIONS = frozenset({"A53_CC"})
 
 _ROWS = (
     EncoderSpec(
-        name="hevc_nvenc", codec="hevc_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
+        name="hevc_nvenc", held_frames=8, codec="hevc_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
         aspect_in_stream=True,
         feeds=_NVENC_RICH, max_width=8192, max_height=8192,
         quality=QualityScale(option="cq", offset=2, whole=True),
@@ -168,7 +171,7 @@ _ROWS = (
         bits_per_pixel=0.02,
     ),
     EncoderSpec(
-        name="av1_nvenc", codec="av1_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
+        name="av1_nvenc", held_frames=8, codec="av1_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
         feeds=_NVENC_420, max_width=8192, max_height=8192,
         quality=QualityScale(option="cq", scale=1.2, offset=3, maximum=63, whole=True),
         speeds=_NVENC_SPEEDS, default_speed="p5",
@@ -176,7 +179,7 @@ _ROWS = (
         frame_side_data=frozenset(), bits_per_pixel=0.02,
     ),
     EncoderSpec(
-        name="h264_nvenc", codec="h264_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
+        name="h264_nvenc", held_frames=8, codec="h264_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
         aspect_in_stream=True,
         feeds=_NVENC_RICH, max_width=4096, max_height=4096,
         quality=QualityScale(option="cq", whole=True),
@@ -185,7 +188,7 @@ _ROWS = (
         frame_side_data=_CAPTIONS, bits_per_pixel=0.02,
     ),
     EncoderSpec(
-        name="libx265", codec="libx265", kind=Kind.LOSSY, even=True, aspect_in_stream=True,
+        name="libx265", held_frames=40, codec="libx265", kind=Kind.LOSSY, even=True, aspect_in_stream=True,
         feeds=_planar("yuv420p", "yuv422p", "yuv444p", "gbrp", "gray", depths=(8, 10, 12)),
         quality=QualityScale(option="crf", offset=2), speeds=_X_SPEEDS, default_speed="medium",
         options={"a53cc": "1"}, parameters="x265-params",
@@ -193,14 +196,14 @@ _ROWS = (
         codec_tags={"mp4": "hvc1", "mov": "hvc1"}, bits_per_pixel=0.02,
     ),
     EncoderSpec(
-        name="libsvtav1", codec="libsvtav1", kind=Kind.LOSSY, even=True,
+        name="libsvtav1", held_frames=45, codec="libsvtav1", kind=Kind.LOSSY, even=True,
         feeds=_planar("yuv420p", depths=(8, 10)), max_height=8704,
         quality=QualityScale(option="crf", scale=1.2, offset=5, minimum=1, maximum=63, whole=True),
         speeds=_SVT_SPEEDS, default_speed="8", parameters="svtav1-params",
         static_hdr_in_stream=True, bits_per_pixel=0.02,
     ),
     EncoderSpec(
-        name="libx264", codec="libx264", kind=Kind.LOSSY, even=True, aspect_in_stream=True,
+        name="libx264", held_frames=55, codec="libx264", kind=Kind.LOSSY, even=True, aspect_in_stream=True,
         feeds=_planar("yuv420p", "yuv422p", "yuv444p", depths=(8, 10))
         | _planar("gray", depths=(8, 10)),
         quality=QualityScale(option="crf"), speeds=_X_SPEEDS, default_speed="medium",
@@ -223,22 +226,26 @@ _ROWS = (
         name="png", codec="png", kind=Kind.PICTURES, feeds=_PACKED_8_16, bits_per_pixel=2.0,
     ),
     EncoderSpec(
-        name="tiff16", codec="tiff", kind=Kind.PICTURES, feeds={"gray16le": "gray16le", "ya16le": "ya16le", "gbrp16le": "rgb48le",
+        name="tiff16", codec="tiff", kind=Kind.PICTURES,
+        feeds={"gray16le": "gray16le", "ya16le": "ya16le", "gbrp16le": "rgb48le",
                "gbrap16le": "rgba64le"},
         options={"compression_algo": "deflate"}, bits_per_pixel=4.0,
     ),
     EncoderSpec(
-        name="dpx", codec="dpx", kind=Kind.PICTURES, feeds={"gray": "gray", "gray16le": "gray16be", "gbrp": "rgb24", "gbrap": "rgba",
+        name="dpx", codec="dpx", kind=Kind.PICTURES,
+        feeds={"gray": "gray", "gray16le": "gray16be", "gbrp": "rgb24", "gbrap": "rgba",
                "gbrp10le": "gbrp10be", "gbrp12le": "gbrp12be", "gbrp16le": "rgb48be",
                "gbrap16le": "rgba64be"},
         bits_per_pixel=8.0,
     ),
     EncoderSpec(
-        name="exr", codec="exr", kind=Kind.PICTURES, feeds={"grayf32le": "grayf32le", "gbrpf32le": "gbrpf32le", "gbrapf32le": "gbrapf32le"},
+        name="exr", codec="exr", kind=Kind.PICTURES,
+        feeds={"grayf32le": "grayf32le", "gbrpf32le": "gbrpf32le", "gbrapf32le": "gbrapf32le"},
         options={"format": "float", "compression": "zip16"}, bits_per_pixel=8.0,
     ),
     EncoderSpec(
-        name="y4m", codec="wrapped_avframe", kind=Kind.RAW, feeds=_planar("yuv420p", "yuv422p", "yuv444p", depths=(8, 9, 10, 12, 14, 16))
+        name="y4m", codec="wrapped_avframe", kind=Kind.RAW,
+        feeds=_planar("yuv420p", "yuv422p", "yuv444p", depths=(8, 9, 10, 12, 14, 16))
         | _planar("yuv411p", depths=(8,)) | _planar("gray", depths=(8, 9, 10, 12, 16)),
         bits_per_pixel=8.0,
     ),

@@ -18,6 +18,7 @@ from vrestore.media import ContentLight, MasteringDisplay
 
 __all__ = [
     "attach_static_hdr",
+    "parameter_text",
     "svtav1_parameters",
     "x264_parameters",
     "x265_parameters",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import struct
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,14 +18,16 @@ from av.video.stream import VideoStream
 from vrestore.errors import EncodeError, OutputError
 from vrestore.io.choose import EncoderChoice
 from vrestore.io.containers import ContainerSpec
+from vrestore.io.copies import clone, stream_tags
 from vrestore.io.ebml import write_display_aspect
 from vrestore.io.encode import EncodeConfig, VideoTarget, configure
 from vrestore.io.hdr import attach_static_hdr
 from vrestore.io.partfile import Destination, PartFile
 from vrestore.io.passage import Passage
-from vrestore.io.streams import Handling, Route, StreamPlan, clone, stream_tags
+from vrestore.io.streams import Handling, Route, StreamPlan
 from vrestore.io.subtitles import SubtitleConverter
-from vrestore.media import MediaInfo, StreamKind, Timestamp
+from vrestore.io.trim import Span, Trim, nearest
+from vrestore.media import MediaInfo, StreamKind
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -34,20 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Muxer", "Span"]
 
 _MAX_TIMESCALE = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """The part of the source that is kept: half-open [start, stop), seconds on its own clock.
-
-    The first kept picture becomes time zero; other streams keep their distance to it.
-    """
-
-    start: Fraction | None = None
-    stop: Fraction | None = None
-
-    stop_with_picture: bool = False
-    """Other streams end where the last kept picture ends."""
 
 
 class Muxer:
@@ -78,14 +65,17 @@ class Muxer:
         """Video packets written."""
         self.time_sum = 0
         """Of their presentation times in the container's ticks: what a reader must find again."""
+        self.carried: set[int] = set()
+        """Source indices of the streams that had packets."""
+        self.repaired = 0
+        """Copied packets whose decoding time had to be moved to come after the one before."""
         self.destination = destination
+        self._last_dts: dict[int, int] = {}
         self._aspect = _aspect_to_patch(container, choice, target)
         self._container_spec = container
         self._info = info
         self._plan = plan
-        self._span = span
-        self._origin: Fraction | None = None
-        self._end: Fraction | None = None
+        self._trim = Trim(span) if span is not None else None
         self._passage: Passage | None = None
         self._converters: dict[int, SubtitleConverter] = {}
         self._outputs: dict[int, Stream] = {}
@@ -174,9 +164,7 @@ class Muxer:
                 added = cast(SubtitleStream, self._output.add_stream(route.codec))
                 added.time_base = template.time_base
                 added.disposition = template.disposition
-                added.metadata.update(
-                    stream_tags(template.metadata, self._container_spec.name)
-                )
+                added.metadata.update(stream_tags(template.metadata, self._container_spec.name))
                 self._converters[route.index] = SubtitleConverter(
                     cast(SubtitleStream, template), added.codec_context
                 )
@@ -224,23 +212,15 @@ class Muxer:
 
     def _chapters(self) -> list[Chapter]:
         chapters: list[Chapter] = []
-        stop = self._span.stop if self._span is not None else None
         for chapter in self._info.chapters:
-            base = chapter.time_base
-            shift = Timestamp(pts=0, time_base=base)
-            first, last = chapter.start, chapter.end
-            if self._origin is not None:
-                moved = self._origin / base
-                shift = Timestamp(pts=round(moved), time_base=base)
-                first = max(first, shift.pts)
-                if stop is not None:
-                    last = min(last, round(stop / base))
-                if last <= first:
-                    continue
-            chapters.append({
-                "id": chapter.id, "start": first - shift.pts, "end": last - shift.pts,
-                "time_base": base, "metadata": dict(chapter.metadata),
-            })  # fmt: skip
+            place: tuple[int, int] | None = (chapter.start, chapter.end)
+            if self._trim is not None:
+                place = self._trim.chapter(chapter)
+            if place is not None:
+                chapters.append({
+                    "id": chapter.id, "start": place[0], "end": place[1],
+                    "time_base": chapter.time_base, "metadata": dict(chapter.metadata),
+                })  # fmt: skip
         return chapters
 
     # -------------------------------------------------------------------------------- running
@@ -248,18 +228,18 @@ class Muxer:
     def write(self, packet: Packet[Any]) -> None:
         """Muxes one video packet after all other packets that come before it."""
         base = packet.time_base
-        if self._span is not None and self._origin is None:
-            self._origin = (packet.pts or 0) * base
+        if self._trim is not None and not self._trim.begun:
+            self._trim.begin((packet.pts or 0) * base)
             if self._passage is not None:
-                self._passage.start_at(self._origin)
+                self._passage.start_at(self._trim.origin)
             self._start()
         position = (packet.dts if packet.dts is not None else packet.pts or 0) * base
         if self._passage is not None:
             for other in self._passage.until(position):
                 self._write_other(other)
-        if packet.pts is not None:
-            end = (packet.pts + (packet.duration or 0)) * base
-            self._end = end if self._end is None else max(self._end, end)
+        if self._trim is not None:
+            self._trim.picture(packet)
+            self._trim.shift(packet, _tick(self.video))
         packet.stream = self.video
         self._mux(packet)
         self.packets += 1
@@ -267,7 +247,7 @@ class Muxer:
 
     def close(self) -> None:
         """Writes what is left of the other streams and the container's end."""
-        if self._span is not None and self._origin is None:
+        if self._trim is not None and not self._trim.begun:
             self._start()
         if self._passage is not None:
             for other in self._passage.rest():
@@ -297,7 +277,7 @@ class Muxer:
     def _write_other(self, packet: Packet[Any]) -> None:
         index = packet.stream_index
         stream = self._outputs.get(index)
-        if stream is None or (self._origin is not None and not self._trim(packet)):
+        if stream is None or (self._trim is not None and not self._trim.keeps(packet)):
             return
         converter = self._converters.get(index)
         if converter is not None:
@@ -305,50 +285,37 @@ class Muxer:
             if converted is None:
                 return
             packet = converted
-        if self._origin is not None:
-            self._shift(packet, stream)
+        if self._trim is not None:
+            self._trim.shift(packet, _tick(stream))
+        self._advance(packet, stream)
         packet.stream = stream
+        self.carried.add(index)
         self._mux(packet)
 
-    def _trim(self, packet: Packet[Any]) -> bool:
-        """Whether the packet lies in the kept part; a subtitle shown across its start is cut."""
-        assert self._origin is not None
-        if packet.pts is None:
-            return False
-        base = packet.time_base
-        start = packet.pts * base
-        if any(stop is not None and start >= stop for stop in self._stops()):
-            return False
-        if start >= self._origin:
-            return True
-        if packet.stream.type != "subtitle" or not packet.duration:
-            return False
-        first = math.ceil(self._origin / base)
-        remaining = packet.pts + packet.duration - first
-        if remaining <= 0:
-            return False
-        packet.pts = packet.dts = first
-        packet.duration = remaining
-        return True
-
-    def _stops(self) -> tuple[Fraction | None, ...]:
-        assert self._span is not None
-        return self._span.stop, self._end if self._span.stop_with_picture else None
-
-    def _shift(self, packet: Packet[Any], stream: Stream) -> None:
-        """Moves a packet by the origin: one rounding, from the exact time."""
-        assert self._origin is not None and stream.time_base is not None
-        base, tick, origin = packet.time_base, stream.time_base, self._origin
-        for name in ("pts", "dts"):
-            ticks = getattr(packet, name)
-            if ticks is not None:
-                setattr(packet, name, _nearest((ticks * base - origin) / tick))
-        packet.duration = _nearest((packet.duration or 0) * base / tick)
-        packet.time_base = tick
+    def _advance(self, packet: Packet[Any], stream: Stream) -> None:
+        """Decoding times of a broken source may stand still; no container takes that."""
+        tick = _tick(stream)
+        if packet.dts is None:
+            return
+        at = (
+            packet.dts
+            if packet.time_base == tick
+            else nearest(packet.dts * packet.time_base / tick)
+        )
+        last = self._last_dts.get(stream.index)
+        if last is not None and at <= last:
+            if packet.time_base != tick:
+                packet.pts = (
+                    None if packet.pts is None else nearest(packet.pts * packet.time_base / tick)
+                )
+                packet.duration = nearest((packet.duration or 0) * packet.time_base / tick)
+                packet.time_base = tick
+            at = packet.dts = last + 1
+            packet.pts = at if packet.pts is None else max(packet.pts, at)
+            self.repaired += 1
+        self._last_dts[stream.index] = at
 
     def _mux(self, packet: Packet[Any]) -> None:
-        if packet.stream is self.video and self._origin is not None:
-            self._shift(packet, self.video)
         self.destination.spent(packet.size)
         try:
             self._output.mux_one(packet)
@@ -370,10 +337,11 @@ def _aspect_to_patch(
     return target.width, target.height, target.sar
 
 
-def _nearest(exact: Fraction) -> int:
-    """Halves away from zero, as FFmpeg rounds times."""
-    whole = (2 * abs(exact.numerator) + exact.denominator) // (2 * exact.denominator)
-    return whole if exact >= 0 else -whole
+def _tick(stream: Stream) -> Fraction:
+    """The clock that the muxer gave a stream with the header."""
+    if stream.time_base is None:
+        raise OutputError(f"the container gave stream #{stream.index} no clock")
+    return stream.time_base
 
 
 def _disposition(names: tuple[str, ...]) -> Disposition:

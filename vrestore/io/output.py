@@ -8,12 +8,14 @@ from pathlib import Path
 
 from vrestore.io.choose import EncoderChoice, choose_encoder
 from vrestore.io.containers import ContainerSpec, container_for
+from vrestore.io.copies import takes_encoder
 from vrestore.io.encode import EncodeConfig, Encoder, VideoTarget
 from vrestore.io.encoders import AUTO_ORDER, ENCODERS
 from vrestore.io.losses import Loss
-from vrestore.io.mux import Muxer, Span
+from vrestore.io.mux import Muxer
 from vrestore.io.partfile import Destination, OpenEnd, PartFile
-from vrestore.io.streams import StreamPlan, StreamsConfig, plan_streams, takes_encoder
+from vrestore.io.streams import StreamPlan, StreamsConfig, plan_streams
+from vrestore.io.trim import Span
 from vrestore.media import MediaInfo
 
 __all__ = ["OutputPlan", "open_output", "plan_output"]

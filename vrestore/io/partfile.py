@@ -77,13 +77,13 @@ class PartFile:
         Raises OutputError if the final name is taken, the folder is missing or not writable, or
         the disk has no room for `expected_bytes`.
         """
-        if self._taken() and not self._overwrite:
-            raise OutputError(f"{self.final} exists; give -y to replace it")
-        if self.final.is_dir() and not self._folder:
-            raise OutputError(f"{self.final} is a folder; name a file in it")
         parent = self.path.parent
         if not parent.is_dir():
             raise OutputError(f"{parent} is not a folder; make it first")
+        if os.path.isdir(self.final) and not self._folder:
+            raise OutputError(f"{self.final} is a folder; name a file in it")
+        if self._taken() and not self._overwrite:
+            raise OutputError(f"{self.final} exists; give -y to replace it")
         free = shutil.disk_usage(parent).free
         if free < expected_bytes + RESERVE_BYTES:
             raise OutputError(
@@ -97,13 +97,13 @@ class PartFile:
             else:
                 self.path.open("wb").close()
         except OSError as error:
-            raise OutputError(f"{parent} is not writable: {error.strerror}") from error
+            raise OutputError(f"{self.path} cannot be made: {error.strerror}") from error
         self._claimed = True
 
     def _taken(self) -> bool:
         if self._folder:
-            return self.final.is_dir() and any(self.final.iterdir())
-        return self.final.exists()
+            return os.path.isdir(self.final) and any(self.final.iterdir())
+        return os.path.lexists(self.final)
 
     def spent(self, size: int) -> None:
         """Notes bytes written; raises OutputError before the disk is full."""

@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.stream import Discard
 
 from vrestore.errors import InputError
-from vrestore.io.streams import open_again
+from vrestore.io.copies import open_again
 
 __all__ = ["Passage"]
 

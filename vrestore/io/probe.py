@@ -10,14 +10,23 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 import av
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from vrestore.errors import InputError
 from vrestore.io import tags
-from vrestore.io.decode import DecodeConfig, rate_of
 from vrestore.io.formats import has_transparency, native_planar, sample_format
-from vrestore.io.source import OpenSource, Readable, is_cover, open_source, video_streams
+from vrestore.io.pictures import rate_of
+from vrestore.io.selection import DecodeConfig
+from vrestore.io.source import (
+    OpenSource,
+    Readable,
+    is_cover,
+    open_source,
+    packets_of,
+    video_streams,
+)
 from vrestore.io.still import read_still
 from vrestore.media import (
     Chapter,
@@ -37,6 +46,9 @@ _KINDS = {
     "subtitle": StreamKind.SUBTITLE,
     "attachment": StreamKind.ATTACHMENT,
 }
+_FASTEST_FILM = 300
+"""Pictures per second; a higher claim is the tick of the container (600, 1000)."""
+
 _PACKETS_TO_TRY = 4000
 """Of the video streams together, before one is given up as empty."""
 
@@ -92,7 +104,7 @@ def _described(opened: OpenSource, config: DecodeConfig, options: ProbeOptions) 
     for shown in reversed(frames):
         side_data |= tags.side_data_of(shown)
     matrix = tags.display_matrix(side_data)
-    rate = rate_of(stream)
+    rate = _rate(stream, frames)
     count, count_from = _frame_count(opened, stream, first)
     color = tags.color_of(frame, stream, locations[stream.index])
     info = VideoInfo(
@@ -143,11 +155,12 @@ class _FirstPictures:
         self.ended = False
         """Whether the source was read to its end, so that `packets` are all there are."""
 
+        self._read = 0
         self._encrypted = any("enc_key_id" in stream.metadata for stream in candidates)
         self._error: str | None = None
         shown: dict[int, list[av.VideoFrame]] = {stream.index: [] for stream in candidates}
         preferred = shown[candidates[0].index]
-        packets = opened.container.demux(*candidates)
+        packets = packets_of(opened, *candidates)
         while len(preferred) < options.pictures or options.count:
             try:
                 packet = next(packets, None)
@@ -157,37 +170,49 @@ class _FirstPictures:
             if packet is None:
                 self.ended = True
                 break
-            index = packet.stream.index  # of the closing packets only this is set
-            if packet.size:
-                self.packets[index] += not packet.is_discard
+            self._read += 1
+            index = packet.stream_index
+            self.packets[index] += not packet.is_discard
             self._encrypted |= packet.has_sidedata("encryption_info")
-            if len(shown[index]) < options.pictures:
-                shown[index] += self._decoded(packet)
-            total = sum(self.packets.values())
-            if total >= _PACKETS_TO_TRY and any(shown.values()) and not options.count:
+            if packet.size and len(shown[index]) < options.pictures:
+                shown[index] += self._decoded(packet.stream, packet)
+            if self._read >= _PACKETS_TO_TRY and any(shown.values()) and not options.count:
                 break
         for stream in candidates:
-            if shown[stream.index]:
-                self.stream, self.frames = stream, shown[stream.index][: options.pictures]
+            pictures = shown[stream.index]
+            if len(pictures) < options.pictures and self.ended:
+                pictures += self._decoded(stream, None)
+            if pictures:
+                self.stream, self.frames = stream, pictures[: options.pictures]
                 return
         raise InputError(self._why_none(opened.label))
 
-    def _decoded(self, packet: av.Packet[Stream]) -> list[av.VideoFrame]:
+    def _decoded(
+        self, stream: VideoStream, packet: Packet[VideoStream] | None
+    ) -> list[av.VideoFrame]:
         try:
-            decoded = packet.decode()
+            return stream.codec_context.decode(packet)
         except av.FFmpegError as error:
             self._error = self._error or error.strerror
             return []
-        return [frame for frame in decoded if isinstance(frame, av.VideoFrame)]
 
     def _why_none(self, label: str) -> str:
         if self._encrypted:
             return f"{label} is encrypted; decrypt it first"
-        total = sum(self.packets.values())
-        if not total:
+        if not self._read:
             return f"{label} has a video stream without any picture"
         why = f": {self._error}" if self._error else ""
-        return f"none of the {total} video packets of {label} could be decoded{why}"
+        return f"none of the {self._read} video packets of {label} could be decoded{why}"
+
+
+def _rate(stream: VideoStream, frames: list[av.VideoFrame]) -> Fraction | None:
+    """The rate the header claims; where it claims none or a clock's, what the pictures show."""
+    claimed = rate_of(stream)
+    times = [frame.pts for frame in frames if frame.pts is not None]
+    if (claimed is not None and claimed <= _FASTEST_FILM) or len(times) < 2:
+        return claimed
+    span = (max(times) - min(times)) * (stream.time_base or Fraction(1))
+    return (len(times) - 1) / span if span else claimed
 
 
 def _as_still(info: VideoInfo, path: str) -> VideoInfo:
@@ -270,7 +295,7 @@ def _codec_name(stream: Stream) -> str:
     context = getattr(stream, "codec_context", None)
     if context is None:
         # Of streams without a decoder PyAV shows the codec's name, or nothing.
-        return stream.name or "unknown"
+        return getattr(stream, "name", None) or "unknown"
     return str(context.codec.canonical_name)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -22,7 +24,15 @@ from vrestore.io.sequence import (
     read_dpx_header,
 )
 
-__all__ = ["OpenSource", "Readable", "Replay", "is_cover", "open_source", "video_streams"]
+__all__ = [
+    "OpenSource",
+    "Readable",
+    "Replay",
+    "is_cover",
+    "open_source",
+    "packets_of",
+    "video_streams",
+]
 
 DEFAULT_SEQUENCE_RATE = Fraction(25)
 
@@ -171,6 +181,24 @@ def _opened(
         raise InputError(f"{label} cannot be opened: {reason}") from error
 
 
+def packets_of(source: OpenSource, *streams: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The packets of video streams to the end of the source, without PyAV's closing marks.
+
+    Raises av.FFmpegError where reading fails.
+    """
+    packets = source.container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except IndexError:
+            # PyAV's closing loop stumbles over streams that appeared while reading.
+            return
+        if packet is None:
+            return
+        if packet.size or packet.pts is not None:
+            yield cast("Packet[VideoStream]", packet)
+
+
 def is_cover(stream: VideoStream) -> bool:
     """Whether a video stream is a still that goes with the file: cover art, thumbnails."""
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
@@ -189,8 +217,14 @@ def video_streams(source: OpenSource, ordinal: int | None = None) -> tuple[Video
         kinds = sorted({stream.type for stream in container.streams})
         has = f"only {' and '.join(kinds)} streams" if kinds else "no streams"
         raise InputError(f"{label} has no video: it has {has}")
+    # Of an unknown codec PyAV has no context, whatever its types say.
+    known = tuple(s for s in found if getattr(s, "codec_context", None) is not None)
+    if not known:
+        raise InputError(f"the video of {label} is in a format that no decoder is known for")
     if ordinal is None:
-        return found
+        return known
     if not 0 <= ordinal < len(found):
         raise InputError(f"{label} has no video stream {ordinal}: it has {len(found)}, from 0")
+    if found[ordinal] not in known:
+        raise InputError(f"no decoder is known for video stream {ordinal} of {label}")
     return (found[ordinal],)

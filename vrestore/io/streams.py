@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-import av
-from av.bitstream import BitStreamFilterContext
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Stream
 
-from vrestore.errors import InputError, PlanError
+from vrestore.errors import PlanError
 from vrestore.io.containers import ContainerSpec
+from vrestore.io.copies import first_packets, fits, lost_tags, open_again, parameters_of
 from vrestore.io.losses import Loss
 from vrestore.io.subtitles import TEXT_CODECS
 from vrestore.media import MediaInfo, StreamInfo, StreamKind
@@ -27,9 +24,7 @@ __all__ = [
     "Route",
     "StreamPlan",
     "StreamsConfig",
-    "clone",
     "plan_streams",
-    "takes_encoder",
 ]
 
 
@@ -173,8 +168,9 @@ def plan_streams(
     losses: list[Loss] = []
     notes: list[str] = []
     with open_again(info.path) as source:
+        packets = first_packets(source, {stream.index for stream in selected})
         for stream in selected:
-            decided = _route(source, stream, info, container)
+            decided = _route(source, packets, stream, info, container)
             match decided:
                 case Route():
                     routes.append(decided)
@@ -191,10 +187,14 @@ def plan_streams(
 
 
 def _route(
-    source: InputContainer, stream: StreamInfo, info: MediaInfo, container: ContainerSpec
+    source: InputContainer,
+    packets: Mapping[int, Packet[Any]],
+    stream: StreamInfo,
+    info: MediaInfo,
+    container: ContainerSpec,
 ) -> Route | Loss | str:
     """The way of one stream; a sentence where it needs none of its own."""
-    template = source.streams[stream.index]
+    template, packet = source.streams[stream.index], packets.get(stream.index)
     kind, codec = stream.kind, stream.codec
     copy = Route(index=stream.index, kind=kind, handling=Handling.COPY, codec=codec)
     use_mkv = "write to .mkv"
@@ -206,13 +206,13 @@ def _route(
     if kind is StreamKind.COVER:
         if container.attachments:
             return Route(index=stream.index, kind=kind, handling=Handling.ATTACH, codec=codec)
-        if container.covers and fits(container, template):
+        if container.covers and fits(container, template, packet):
             return copy
         return Loss(what=_describe(stream), why=f"{container.label} holds no such cover",
                     remedy=use_mkv)
     if kind is StreamKind.DATA:
-        return _data_route(template, copy, info, container)
-    if fits(container, template):
+        return _data_route(template, packet, copy, info, container)
+    if fits(container, template, packet):
         return copy
     if kind is StreamKind.SUBTITLE and codec in TEXT_CODECS and container.text_subtitles:
         return Route(index=stream.index, kind=kind, handling=Handling.CONVERT,
@@ -222,7 +222,11 @@ def _route(
 
 
 def _data_route(
-    template: Stream, copy: Route, info: MediaInfo, container: ContainerSpec
+    template: Stream,
+    packet: Packet[Any] | None,
+    copy: Route,
+    info: MediaInfo,
+    container: ContainerSpec,
 ) -> Route | Loss | str:
     tag, _ = parameters_of(template)
     name = _describe_data(template, tag)
@@ -234,7 +238,7 @@ def _data_route(
             return copy
         if container.metadata:
             return f"{name} becomes the timecode tag of the video stream"
-    if tag in container.data_tags or (not container.data_tags and fits(container, template)):
+    if tag in container.data_tags or (not container.data_tags and fits(container, template, packet)):
         return copy
     return Loss(what=name, why=f"{container.label} does not hold such data",
                 remedy="write to .mov" if tag in ("tmcd", "gpmd") else "keep the source beside it")
@@ -292,9 +296,9 @@ def _with_tags(
         video.pop("timecode", None)
     options: dict[str, str] = {}
     covers = any(route.kind is StreamKind.COVER for route in plan.routes)
-    if container.name in ("mp4", "mov") and not covers and _lost_tags(container, tags, options):
-        options = {"movflags": "use_metadata_tags"}
-    lost = _lost_tags(container, tags, options)
+    if container.name in ("mp4", "mov") and not covers and lost_tags(container, tags, options):
+        options = {"movflags": "+write_colr+use_metadata_tags"}
+    lost = lost_tags(container, tags, options)
     if lost:
         losses.append(Loss(what=f"metadata {', '.join(sorted(lost))}",
                            why=f"{container.label} has no place for it", remedy="write to .mkv"))
@@ -307,119 +311,3 @@ def _with_tags(
         losses=tuple(losses),
         notes=plan.notes,
     )
-
-
-def _lost_tags(
-    container: ContainerSpec, tags: Mapping[str, str], options: Mapping[str, str]
-) -> set[str]:
-    """Keys that do not come back from a file of one frame made in memory."""
-    if not tags:
-        return set()
-    memory = io.BytesIO()
-    with av.open(memory, "w", format=container.name, container_options=dict(options)) as output:
-        stream = output.add_stream("vp8" if container.name == "webm" else "mpeg4", rate=25)
-        stream.width = stream.height = 16
-        stream.pix_fmt = "yuv420p"
-        output.metadata.update(tags)
-        output.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
-        output.mux(stream.encode(None))
-    with av.open(io.BytesIO(memory.getvalue())) as written:
-        kept = {key.lower() for key in written.metadata}
-    return {key for key in tags if key.lower() not in kept}
-
-
-def open_again(path: str) -> InputContainer:
-    """The source once more, for its packets."""
-    try:
-        return av.open(path, metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise InputError(f"{path} cannot be opened again: {error}") from error
-
-
-def fits(container: ContainerSpec, template: Stream) -> bool:
-    """Whether the muxer writes a header for this stream."""
-    if container.codecs is not None and _codec_name(template) not in container.codecs:
-        return False
-    try:
-        output = av.open(io.BytesIO(), "w", format=container.name)
-        clone(output, template)
-        output.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def clone(output: OutputContainer, template: Stream) -> Stream:
-    """An output stream that takes packets of `template` as they are.
-
-    Disposition, metadata and time base are the template's.  Raises ValueError or av.FFmpegError
-    where the container does not take it.
-    """
-    context: object = template.codec_context
-    if context is not None:
-        stream = output.add_stream_from_template(template, opaque=True)
-    elif template.type == "attachment":
-        return output.add_stream_from_template(template)
-    elif template.type == "data":
-        # A stream made from a template has no frame rate, which a timecode track must have; one
-        # made for video does, and the filter then gives it the data track's parameters.
-        _, description = parameters_of(template)
-        stream = output.add_mux_stream("mpeg4", rate=_timecode_rate(description))
-        BitStreamFilterContext("null", in_stream=template, out_stream=stream)
-    else:
-        stream = output.add_mux_stream(_codec_name(template))
-        BitStreamFilterContext("null", in_stream=template, out_stream=stream)
-    stream.time_base = template.time_base
-    stream.disposition = template.disposition
-    stream.metadata.update(stream_tags(template.metadata, output.format.name))
-    return stream
-
-
-_GENERIC_HANDLERS = ("SoundHandler", "VideoHandler", "SubtitleHandler", "DataHandler")
-
-
-def stream_tags(tags: Mapping[str, str], muxer: str) -> dict[str, str]:
-    """A stream's tags without those that only QuickTime files have and that say nothing."""
-    if muxer in ("mov", "mp4"):
-        return dict(tags)
-    return {
-        key: value
-        for key, value in tags.items()
-        if key != "vendor_id" and not (key == "handler_name" and value in _GENERIC_HANDLERS)
-    }
-
-
-def _codec_name(template: Stream) -> str:
-    """The codec's name, which for streams with a decoder is not the decoder's."""
-    context: Any = template.codec_context
-    if context is not None:
-        return str(context.codec.canonical_name)
-    name = getattr(template, "name", None)
-    if not name:
-        raise ValueError(f"stream #{template.index} has no codec that FFmpeg knows")
-    return str(name)
-
-
-def parameters_of(template: Stream) -> tuple[str, bytes]:
-    """(sample entry, codec header) of a stream without a decoder, which PyAV does not show."""
-    scratch = av.open(io.BytesIO(), "w", format="null").add_stream("wrapped_avframe")
-    BitStreamFilterContext("null", in_stream=template, out_stream=scratch)
-    context = scratch.codec_context
-    return context.codec_tag.strip("\0"), context.extradata or b""
-
-
-def _timecode_rate(description: bytes) -> Fraction:
-    """Frames per second in a QuickTime timecode sample description; 25 where it says nothing."""
-    if len(description) < 16:
-        return Fraction(25)
-    timescale, frame_duration = struct.unpack(">II", description[8:16])
-    return Fraction(timescale, frame_duration) if timescale and frame_duration else Fraction(25)
-
-
-def takes_encoder(container: ContainerSpec, codec: str) -> bool:
-    """Whether the container holds what FFmpeg's encoder `codec` makes."""
-    try:
-        av.open(io.BytesIO(), "w", format=container.name).add_stream(codec, rate=25)
-    except (av.FFmpegError, ValueError):
-        return False
-    return True

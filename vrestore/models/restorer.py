@@ -1,19 +1,21 @@
-"""What restores: the protocol, the references, and `build`, which makes one from a row."""
+"""What restores: the protocol, its settings, and `build`, which makes one from a row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
 
 from vrestore.errors import ModelError
-from vrestore.media import Coding, Frame
-from vrestore.models.registry import ModelSpec
+from vrestore.media import Frame
+from vrestore.models.nets import ARCHITECTURES
+from vrestore.models.reference import IdentityRestorer, Resample, ResizeRestorer
+from vrestore.models.registry import ModelSpec, load_weights
+from vrestore.models.temporal import TemporalRestorer
 
-Resample = Callable[[Frame, int], Frame]
-"""(frame of Coding.UNIT, magnification) -> the frame with each plane that many times as large."""
+__all__ = ["RestoreConfig", "Restorer", "build", "working_dtype"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,47 +62,6 @@ class Restorer(Protocol):
     def flush(self) -> Iterable[Frame]: ...
 
 
-def require_unit(frame: Frame) -> None:
-    """Raise ModelError unless the frame is what a restorer takes."""
-    if frame.coding is not Coding.UNIT:
-        raise ModelError(f"a restorer takes normalised frames, got {frame!r}")
-
-
-class IdentityRestorer:
-    """Gives every frame back as it came."""
-
-    latency = 0
-    scale = 1
-
-    def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
-
-    def push(self, item: Frame) -> Iterable[Frame]:
-        require_unit(item)
-        return (item,)
-
-    def flush(self) -> Iterable[Frame]:
-        return ()
-
-
-class ResizeRestorer:
-    """Resamples every frame by itself; the resampler is handed in."""
-
-    latency = 0
-
-    def __init__(self, spec: ModelSpec, scale: int, resample: Resample) -> None:
-        self.spec = spec
-        self.scale = scale
-        self._resample = resample
-
-    def push(self, item: Frame) -> Iterable[Frame]:
-        require_unit(item)
-        return (item if self.scale == 1 else self._resample(item, self.scale),)
-
-    def flush(self) -> Iterable[Frame]:
-        return ()
-
-
 def working_dtype(spec: ModelSpec, precision: str) -> torch.dtype:
     """The dtype of the arithmetic.  Raises ModelError where the model does not have it."""
     name = spec.dtypes[0] if precision == "auto" else precision
@@ -132,4 +93,19 @@ def build(
         if resample is None:
             raise ModelError(f"{spec.name!r} needs a resampler")
         return ResizeRestorer(spec, scale, resample)
-    raise ModelError(f"{spec.name!r} is of unknown architecture {spec.arch!r}")
+    if spec.arch not in ARCHITECTURES:
+        raise ModelError(f"{spec.name!r} is of unknown architecture {spec.arch!r}")
+    dtype = working_dtype(spec, config.precision)
+    try:
+        cell = ARCHITECTURES[spec.arch](**spec.arch_args)
+        cell.load_state_dict({k: v.float() for k, v in load_weights(spec).items()})
+    except (RuntimeError, TypeError) as error:
+        raise ModelError(f"the weights of {spec.name!r} do not fit its architecture: "
+                         f"{error}") from error
+    return TemporalRestorer(
+        spec, cell, scale,
+        strength=spec.strength if config.strength is None else config.strength,
+        tile=None if config.tile == "auto" else config.tile,
+        dtype=dtype,
+        device=torch.device(device),
+    )  # fmt: skip

@@ -37,7 +37,7 @@ from vrestore.ops.standards import (
 )
 
 __all__ = ["ColorChoice", "ColorConfig", "Convert", "is_sd", "resolve", "rgb_adapter",
-           "target_color"]
+           "target_color", "ycbcr_adapter"]
 
 _Tag = TypeVar("_Tag", bound=IntEnum)
 
@@ -288,7 +288,7 @@ def _tagged(color: ColorSpec, known: Mapping[str, IntEnum]) -> ColorSpec:
     return replace(color, **known)  # type: ignore[arg-type]
 
 
-# ---------------------------------------------------------------------------------- RGB models
+# ------------------------------------------------------------------------- models' colour models
 
 
 def rgb_adapter(form: SampleFormat, color: ColorSpec,
@@ -303,3 +303,19 @@ def rgb_adapter(form: SampleFormat, color: ColorSpec,
                      chroma_location=ChromaLocation.UNSPECIFIED)
     return (Convert(form, color, to_form=rgb, to_color=in_rgb, alloc=alloc),
             Convert(rgb, in_rgb, to_form=form, to_color=color, alloc=alloc))
+
+
+def ycbcr_adapter(form: SampleFormat, color: ColorSpec,
+                  alloc: Alloc | None = None) -> tuple[Convert, Convert]:
+    """The two ops around a model that takes YCbCr: RGB to 4:4:4 YCbCr, and back.
+
+    The matrix is 2020's for its primaries and 709's for all others.  ValueError for sources that
+    are not RGB: those are in YCbCr or gray already.
+    """
+    if form.model is not ColorModel.RGB:
+        raise ValueError(f"only RGB is adapted to YCbCr, got {form.model.value}")
+    name = "2020" if color.primaries is Primaries.BT2020 else "709"
+    ycbcr = replace(form, model=ColorModel.YCBCR)
+    in_ycbcr = replace(color, matrix=STANDARDS[name].matrix)
+    return (Convert(form, color, to_form=ycbcr, to_color=in_ycbcr, alloc=alloc),
+            Convert(ycbcr, in_ycbcr, to_form=form, to_color=color, alloc=alloc))

@@ -38,11 +38,8 @@ _FLAT = 0.004
 """Texture below which a frame is blank: the black or white between two fades."""
 
 _CUT = 0.62
-"""Least `_difference` of a cut.  Highest inside one shot 0.58 (a shaken telephone), lowest between
-two scenes 0.67, in the shots that the thresholds were chosen on."""
-
-_RETURN = 0.45
-"""Highest `_difference` of two frames that show the same scene."""
+"""Least `_difference` of two scenes.  In the shots that the thresholds were chosen on, neighbours
+inside one shot reach 0.58 (a shaken telephone), and hard cuts begin at 0.71."""
 
 _MARGIN = 0.15
 """How far a cut stands out from the differences around it: snow is not a thousand shots."""
@@ -161,10 +158,10 @@ class DetectCuts:
         return not self._returns()
 
     def _returns(self) -> bool:
-        """Whether a frame before the cut is seen again after it, at most `_window` frames on."""
+        """Whether a scene before the cut is seen again after it, at most `_window` frames on."""
         for back, old in enumerate(reversed(self._past.looks)):
             for ahead in range(min(self._window - back, len(self._waiting))):
-                if (back or ahead) and _difference(old, self._waiting[ahead].look) < _RETURN:
+                if _difference(old, self._waiting[ahead].look) < self._threshold:
                     return True
         return False
 
@@ -172,7 +169,7 @@ class DetectCuts:
         """Whether another scene than the one before the blank frames appears."""
         lit = self._waiting[0].blank_before
         return lit is not None and all(
-            _difference(lit, later.look) >= _RETURN for later in self._waiting)
+            _difference(lit, later.look) >= self._threshold for later in self._waiting)
 
 
 def _look(frame: Frame) -> _Look:

@@ -60,11 +60,11 @@ class Lane:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(device)
         self._current = torch.cuda.stream(self._stream)
 
     def __enter__(self) -> Lane:
-        self._current.__enter__()  # type: ignore[no-untyped-call]
+        self._current.__enter__()
         return self
 
     def __exit__(
@@ -79,7 +79,7 @@ class Lane:
         """The item, marked with an event behind all work on this lane so far."""
         if not isinstance(item, HasTensors) or not any(t.is_cuda for t in item.tensors()):
             return item
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event = torch.cuda.Event()
         event.record(self._stream)
         return dataclasses.replace(item, ready=event)  # type: ignore[type-var]
 

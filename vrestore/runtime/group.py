@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
@@ -135,6 +136,25 @@ class StageGroup:
             yield
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def end_with_program(self) -> None:
+        """Cancel when the main thread ends with the group still open.
+
+        For a group in a suspended generator, whose block nobody may ever leave: Python joins all
+        threads before it clears what the program's variables hold, and would wait for ever.
+        """
+        this = weakref.ref(self)
+
+        def end() -> None:
+            group = this()
+            if group is not None:
+                group.cancel(GeneratorExit())
+
+        # Not public, but the one hook that runs before that join; concurrent.futures uses it too.
+        register: Callable[[Callable[[], None]], None] | None
+        register = getattr(threading, "_register_atexit", None)
+        if register is not None:
+            register(end)
 
     def __enter__(self) -> StageGroup:
         return self

@@ -182,5 +182,6 @@ def stream(
     Leaving the loop early (or closing the generator) ends all stages.  Errors as in `Pipeline.run`.
     """
     line = _Line(source, stages, depths, device, end="out")
+    line.group.end_with_program()
     with line.group:
         yield from line.start()

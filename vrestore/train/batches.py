@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vrestore.train import damage
 from vrestore.train.config import TrainConfig
-from vrestore.train.footage import Footage
+from vrestore.train.footage import Footage, one_of
 from vrestore.train.sample import Recipe, Sample, make_sample, to_ycbcr
 from vrestore.train.scene import real_clip, still_in_motion
 
@@ -108,10 +108,8 @@ class _Steps(IterableDataset[list[Sample]]):
         while True:
             recipe, count = recipe_for(self.config, self.phase, step)
             fresh = max(1, round(count * FRESH.get(self.phase.length, 0.34)))
-            yield [
-                make_sample(self.footage, recipe, np.random.default_rng((self.config.seed, step, k)))
-                for k in range(2, 2 + fresh)
-            ]
+            seeds = [(self.config.seed, step, k) for k in range(2, 2 + fresh)]
+            yield [make_sample(self.footage, recipe, np.random.default_rng(s)) for s in seeds]
             step += stride
 
 
@@ -175,7 +173,7 @@ def align_batches(footage: Footage, config: TrainConfig, start: int) -> Iterator
 def _pair(footage: Footage, rng: np.random.Generator, side: int) -> AlignBatch:
     fits = [c for c in footage.clips if min(c.frames.shape[1:3]) >= side]
     if rng.random() < 0.3 and fits:
-        scene = real_clip(footage, rng, 2, side, clip=fits[rng.integers(len(fits))].frames)
+        scene = real_clip(footage, rng, 2, side, clip=one_of(fits, rng).frames)
     else:
         scene = still_in_motion(footage, rng, 2, side, 1, flow=True)
     clean = to_ycbcr(scene.frames, "601")[:, :1] - 0.5

@@ -18,6 +18,9 @@ from vrestore.train.config import SIZES, TrainConfig
 
 FORMAT = 1
 
+FUSION_RATE = 0.2
+"""Learning rate of the fusions relative to the trunk's; they start from a good prior."""
+
 Point = dict[str, float | str]
 """One line of the learning curve."""
 
@@ -53,14 +56,20 @@ def fresh_state(config: TrainConfig) -> TrainState:
     average = new_cell(config.size).to(config.device).requires_grad_(False)
     average.load_state_dict(cell.state_dict())
     aligner = list(cell.align.parameters())
-    known = {id(p) for p in aligner}
+    weights = [*cell.fusion.parameters(), *cell.blend.parameters()]
+    known = {id(p) for p in (*aligner, *weights)}
     rest = [p for p in cell.parameters() if id(p) not in known]
     return TrainState(
         cell=cell,
         average=average,
         optimisers={
-            "align": torch.optim.Adam(aligner, config.learning_rate, (0.9, 0.99)),
-            "restore": torch.optim.Adam(rest, config.learning_rate, (0.9, 0.99)),
+            "align": torch.optim.Adam(
+                [{"params": aligner, "factor": 1.0}], config.learning_rate, (0.9, 0.99)
+            ),
+            "restore": torch.optim.Adam(
+                [{"params": rest, "factor": 1.0}, {"params": weights, "factor": FUSION_RATE}],
+                config.learning_rate, (0.9, 0.99),
+            ),
         },
     )
 

@@ -6,6 +6,7 @@ import io
 from fractions import Fraction
 
 import av
+import av.video.stream
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -39,6 +40,7 @@ def recompress(
     with av.open(buffer, "w", format="matroska") as container:
         stream = container.add_stream(encoder, rate=Fraction(25),
                                       options=_options(encoder, severity, rng))
+        assert isinstance(stream, av.video.stream.VideoStream)
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuvj420p" if encoder == "mjpeg" else "yuv420p"
         for t in range(count):
@@ -54,8 +56,8 @@ def recompress(
         container.mux(stream.encode(None))
     buffer.seek(0)
     lumas, chromas = [], []
-    with av.open(buffer) as container:
-        for frame in container.decode(video=0):
+    with av.open(buffer, "r") as made:
+        for frame in made.decode(video=0):
             planes = torch.from_numpy(frame.to_ndarray())
             lumas.append(planes[:height].reshape(1, height, width))
             chromas.append(planes[height:].reshape(2, height // 2, width // 2))

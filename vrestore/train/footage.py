@@ -35,6 +35,10 @@ class Clip:
         return len(self.frames) > 1 and digest[0] % HELD_OUT == 0
 
 
+def one_of(clips: Sequence[Clip], rng: Generator) -> Clip:
+    return clips[int(rng.integers(len(clips)))]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footage:
     """What is trained on, and what progress is watched with."""
@@ -46,9 +50,9 @@ class Footage:
     def any_still(self, rng: Generator) -> Tensor:
         """A still, or a frame of a clip where there are no stills, (H, W, 3) uint8."""
         if self.stills and (not self.clips or rng.random() < 0.8):
-            return self.stills[rng.integers(len(self.stills))].frames[0]
-        clip = self.clips[rng.integers(len(self.clips))]
-        return clip.frames[rng.integers(len(clip.frames))]
+            return one_of(self.stills, rng).frames[0]
+        clip = one_of(self.clips, rng)
+        return clip.frames[int(rng.integers(len(clip.frames)))]
 
 
 def read_clip(path: Path) -> Tensor:

@@ -123,7 +123,7 @@ def _run_phase(
     """Steps until the phase, or the training, ends."""
     manifest_digest = read_manifest(config.manifest).digest
     aligning = phase.length == 0
-    source: Iterator[AlignBatch] | Iterator[Batch] = (
+    source: Iterator[AlignBatch | Batch] = (
         align_batches(footage, config, state.step) if aligning
         else batches(footage, config, phase, state.step)
     )  # fmt: skip
@@ -135,13 +135,13 @@ def _run_phase(
     while not done:
         share = _share(config, state)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(config, phase, share)
+            group["lr"] = group["factor"] * learning_rate(config, phase, share)
         asked = time.monotonic()
         batch = next(source)
         meter.data_seconds += time.monotonic() - asked
         optimiser.zero_grad(set_to_none=True)
         loss = _loss(config, state, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(
             [p for g in optimiser.param_groups for p in g["params"]],
             GRADIENT_NORM * (100 if aligning else 1),

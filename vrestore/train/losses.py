@@ -17,7 +17,8 @@ CHROMA, FUSED, TEMPORAL, DEFECT = 0.5, 0.3, 0.1, 2.0
 
 
 def charbonnier(difference: Tensor, epsilon: float = 1e-3) -> Tensor:
-    return (difference.square() + epsilon * epsilon).sqrt()
+    size: Tensor = (difference.square() + epsilon * epsilon).sqrt()
+    return size
 
 
 def restoration_loss(out: Unrolled, batch: Batch, *, temporal: bool) -> Tensor:
@@ -27,13 +28,11 @@ def restoration_loss(out: Unrolled, batch: Batch, *, temporal: bool) -> Tensor:
     weight = 1 + DEFECT * F.max_pool2d(truth.mask.flatten(0, 1), 3, 1, 1)
     if recipe.scale > 1:
         weight = F.interpolate(weight, scale_factor=recipe.scale, mode="nearest")
-    weight = weight.unflatten(0, truth.mask.shape[:2])
+    weight = weight.view(error.shape)
     loss = (weight * charbonnier(error)).mean()
     loss = loss + CHROMA * charbonnier(out.chroma - truth.target_chroma).mean()
     if temporal and error.shape[1] > 1:
-        clean = shrink(truth.target_luma.flatten(0, 1), recipe.scale).unflatten(
-            0, truth.target_luma.shape[:2]
-        )
+        clean = shrink(truth.target_luma.flatten(0, 1), recipe.scale).view(out.fused.shape)
         loss = loss + FUSED * charbonnier(out.fused - clean).mean()
         loss = loss + TEMPORAL * charbonnier(error[:, 1:] - error[:, :-1]).mean()
     return loss

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vrestore.train import damage
 from vrestore.train.codec import recompress
-from vrestore.train.footage import Footage
+from vrestore.train.footage import Footage, one_of
 from vrestore.train.scene import Scene, real_clip, still_crop, still_in_motion
 from vrestore.train.tape import tape
 
@@ -125,7 +125,7 @@ def scene_for(footage: Footage, rng: Generator, recipe: Recipe) -> Scene:
         scene = still_crop(footage, rng, side)
     elif draw < 0.55 and fits:
         scene = real_clip(footage, rng, recipe.length, side,
-                          clip=fits[rng.integers(len(fits))].frames)
+                          clip=one_of(fits, rng).frames)
         if rng.random() < 0.12:
             scene = Scene(frames=scene.frames[:1].expand(recipe.length, -1, -1, -1))
     else:

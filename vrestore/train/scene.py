@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.random import Generator
 from torch import Tensor
 
-from vrestore.train.footage import Footage
+from vrestore.train.footage import Footage, one_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +192,7 @@ def real_clip(
 
     Clips larger than the crop are sometimes shrunk first, which also hides what their codec did.
     """
-    frames = clip if clip is not None else footage.clips[rng.integers(len(footage.clips))].frames
+    frames = clip if clip is not None else one_of(footage.clips, rng).frames
     count, height, width, _ = frames.shape
     step = 2 if rng.random() < 0.25 and count >= 2 * length else 1
     span = min(count, step * (length - 1) + 1)

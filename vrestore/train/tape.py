@@ -24,7 +24,7 @@ def tape(frames: Tensor, rng: Generator, amount: float) -> tuple[Tensor, Tensor]
     luma = luma + peaking * (luma - gaussian_blur(luma, 0.0, 1.2))
 
     chroma = gaussian_blur(chroma, 0.5 * amount, 1.0 + 3.0 * amount * float(rng.uniform(0.4, 1)))
-    late = int(round(float(rng.uniform(0, 3)) * amount))
+    late = round(float(rng.uniform(0, 3)) * amount)
     if late:
         chroma = torch.cat((chroma[..., :1].expand(-1, -1, -1, late), chroma[..., :-late]), -1)
 

@@ -31,16 +31,16 @@ def flows_of(cell: Cell, luma: Tensor) -> tuple[Tensor, Tensor]:
         pyramid = cell.align.pyramid(luma.flatten(0, 1))
 
         def part(frames: slice) -> Pyramid:
-            return Pyramid(*(f.unflatten(0, (n, count))[:, frames].flatten(0, 1) for f in pyramid))
+            split = (f.view(n, count, *f.shape[1:]) for f in pyramid)
+            return Pyramid(*(f[:, frames].flatten(0, 1) for f in split))
 
         first, second = part(slice(0, -1)), part(slice(1, None))
         both = cell.align(
             Pyramid(*(torch.cat(p) for p in zip(first, second, strict=True))),
             Pyramid(*(torch.cat(p) for p in zip(second, first, strict=True))),
         )[-1]
-        forward, backward = crop(both, height // 2, width // 2).unflatten(
-            0, (2, n, count - 1)
-        ).unbind(0)
+        both = crop(both, height // 2, width // 2).contiguous()
+        forward, backward = both.view(2, n, count - 1, *both.shape[1:]).unbind(0)
     return forward, backward
 
 

@@ -45,23 +45,25 @@ class Convolution(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, folded: bool) -> None:
         super().__init__()
-        reference = nn.Conv2d(inputs, outputs, 3)
-        self.weight = nn.Parameter(reference.weight.detach().clone())
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
+        nn.init.kaiming_normal_(self.weight)
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.point: nn.Parameter | None = None
         self.through: nn.Parameter | None = None
         if not folded:
             self.point = nn.Parameter(torch.zeros(outputs, inputs, 1, 1))
             if inputs == outputs:
-                # One, not zero: seven layers of torch's default init alone shrink a signal 500
-                # times, and a net that starts so does not learn.
+                # A signal must come through all layers from the start: seven layers of torch's
+                # default init shrink it 500 times, and a net that starts so does not learn.
                 self.through = nn.Parameter(torch.ones(outputs))
+                with torch.no_grad():
+                    self.weight.mul_(0.3)
 
     def kernel(self) -> Tensor:
         """The one 3x3 kernel, (outputs, inputs, 3, 3)."""
         if self.point is None:
             return self.weight
-        centre = self.point
+        centre: Tensor = self.point
         if self.through is not None:
             centre = centre + torch.diag(self.through)[:, :, None, None]
         return self.weight + F.pad(centre, (1, 1, 1, 1))
@@ -149,13 +151,15 @@ class Cell(nn.Module):
             1,
         )
         head = self.heads[str(scale)]
+        assert isinstance(head, nn.Conv2d) and head.bias is not None
         size = (2 * scale) ** 2
         weight, bias = (
             torch.cat((p[:size], fold_outputs(p[size : 3 * size], layout, scale), p[3 * size :]))
-            for p in (head.weight, head.bias)  # type: ignore[arg-type]
+            for p in (head.weight, head.bias)
         )
-        layers = [(stem, self.stem.bias)]
-        layers += [(c.kernel(), c.bias) for c in self.trunk]  # type: ignore[operator, misc]
+        trunk = [c for c in self.trunk if isinstance(c, Convolution)]
+        layers: list[tuple[Tensor, Tensor]] = [(stem, self.stem.bias)]
+        layers += [(c.kernel(), c.bias) for c in trunk]
         layers += [(weight, bias)]
         return Kernels(
             tuple(

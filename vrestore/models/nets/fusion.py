@@ -18,7 +18,15 @@ from vrestore.models.nets.grid import Layout, samples_of_luma
 PREVIOUS_AT_MOST = 0.9
 """Largest weight of the past, in both fusions: what it ever held decays at least that fast."""
 
+LEARNED_AT_MOST = 4.0
+"""Largest learned change of a logit: without a bound the first clean samples drive all weights to
+the current frame, where no gradient is left to bring them back."""
+
 _ABSENT = -1e4
+
+
+def bounded(logits: Tensor) -> Tensor:
+    return LEARNED_AT_MOST * torch.tanh(logits / LEARNED_AT_MOST)
 
 
 class Candidates(NamedTuple):
@@ -63,6 +71,8 @@ class InputFusion(nn.Module):
         self.bias = nn.Parameter(torch.tensor((0.5, 0.5, -0.5, -0.5)))
         self.steepness = nn.Parameter(torch.full((4,), 1.0))
         self.doubt = nn.Parameter(torch.tensor(4.0))
+        self.faith = nn.Parameter(torch.tensor(5.0))
+        """How much strength 0 speaks for the current frame."""
         self.net = nn.Sequential(
             nn.Conv2d(21, width, 3, padding=1), nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, padding=1), nn.ReLU(inplace=True),
@@ -121,6 +131,8 @@ class InputFusion(nn.Module):
             - self.steepness.view(1, 4, 1, 1) * distance / 0.03
             - doubt
         )
+        clean = self.faith * torch.exp(-10.0 * knobs[:, 1:])
+        prior = torch.cat((prior[:, :1] + clean, prior[:, 1:]), 1)
         absent = _ABSENT * torch.cat(
             (
                 torch.zeros_like(c.has_before), 1 - c.has_before, 1 - c.has_after,
@@ -128,7 +140,8 @@ class InputFusion(nn.Module):
             ),
             1,
         )  # fmt: skip
-        logits = self.net(features).reshape(n, 4, 4, h, w) + (prior + absent).unsqueeze(2)
+        learned = bounded(self.net(features)).reshape(n, 4, 4, h, w)
+        logits = learned + (prior + absent).unsqueeze(2)
 
         # The past's share is capped in the exponent, so the others keep their proportions.
         others = torch.logsumexp(logits[:, (0, 2, 3)], 1)
@@ -179,7 +192,7 @@ class OutputBlend(nn.Module):
         distance = F.avg_pool2d(size.mean(1, keepdim=True), 3, 1, 1, count_include_pad=False)
         features = torch.cat((8.0 * difference, 8.0 * size, trust, noise), 1)
         features = features.contiguous(memory_format=torch.channels_last)
-        logits = self.net(features) + learned
+        logits = bounded(self.net(features) + learned)
         logits = logits + (self.bias - self.steepness * distance / 0.03)
         keep = (PREVIOUS_AT_MOST * trust) * logits.sigmoid()
         return torch.addcmul(new, F.pixel_shuffle(keep, 2 * self.scale), old - new)

@@ -9,7 +9,7 @@ Each name is a thread, each == a bounded channel; what a thread does is composed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from vrestore import preset as presets
 from vrestore.chain import analysis, restoration
 from vrestore.errors import InputError, OutputError, VRestoreError
 from vrestore.io.decode import DecodeConfig, Decoder, DecodeReport
+from vrestore.io.encode import Encoder
+from vrestore.io.mux import Muxer
 from vrestore.io.output import open_output
 from vrestore.io.still import read_still, write_still
 from vrestore.io.verify import verify_output
 from vrestore.media import Frame, MediaInfo
 from vrestore.ops.cutlist import format_cuts
-from vrestore.plan import Plan, make_plan
+from vrestore.planning import Plan, make_plan
 from vrestore.preset import Preset, Setting
 from vrestore.progress import ChannelProgress, Progress, StageProgress
 from vrestore.report import Report
@@ -34,7 +36,16 @@ from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.stats import PipelineStats
 from vrestore.survey import find_shots, look_for_bars, look_up
 
-__all__ = ["Observer", "export_cuts", "plan", "probe", "restore", "restore_frames"]
+__all__ = [
+    "Assembly",
+    "Observer",
+    "assemble",
+    "export_cuts",
+    "plan",
+    "probe",
+    "restore",
+    "restore_frames",
+]
 
 Observer = Callable[[Progress], None]
 """Called in the calling thread a few times a second."""
@@ -108,17 +119,30 @@ def restore_frames(frames: Iterable[Frame], planned: Plan) -> Iterator[Frame]:
     `planned` says how, as `plan(...)` made it for a source of the same kind.  Leaving the loop
     early ends the threads.
     """
-    return stream(("frames", frames), _stages(planned, BufferPool(), _Tally()),
+    return stream(("frames", frames), _stages(planned, BufferPool(), Tally()),
                   depths=planned.memory.depth, device=planned.device)
 
 
 # ---------------------------------------------------------------------------------------- video
 
 
-def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) -> Report:
-    assert planned.output is not None
-    config, info = planned.preset.input, planned.info
-    decoder = Decoder(info.path, config, stream=info.video.stream.index,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """A pipeline that is ready to run, and the ends that count what went through."""
+
+    pipeline: Pipeline
+    decoder: Decoder
+    encoder: Encoder
+    muxer: Muxer
+    tally: Tally
+    pool: BufferPool
+
+
+def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
+    """Opens both files and connects the stages.  Raises InputError, OutputError, EncodeError."""
+    assert planned.output is not None, "a still has no pipeline"
+    info = planned.info
+    decoder = Decoder(info.path, planned.preset.input, stream=info.video.stream.index,
                       threads=planned.threads.decode)
     try:
         encoder, muxer = open_output(planned.output, info, overwrite=overwrite, span=planned.span,
@@ -126,30 +150,39 @@ def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) ->
     except BaseException:
         decoder.close()
         raise
-    tally, pool = _Tally(), BufferPool()
+    tally, pool = Tally(), BufferPool()
     pipeline = Pipeline(
         ("decode", decoder),
         [*_stages(planned, pool, tally), ("encode", encoder)],
-        ("mux", _Verified(muxer, planned)),
+        ("mux", muxer),
         depths=[*[planned.memory.depth] * 3, _PACKETS],
         device=planned.device)
-    observe = None if observer is None else _observing(observer, planned, tally)
-    stats = pipeline.run(observe)
+    return Assembly(pipeline=pipeline, decoder=decoder, encoder=encoder, muxer=muxer,
+                    tally=tally, pool=pool)
+
+
+def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) -> Report:
+    run = assemble(planned, overwrite=overwrite)
+    observe = None if observer is None else _observing(observer, planned, run.tally)
+    stats = run.pipeline.run(observe)
     try:
-        _account(decoder.report, tally, encoder.frames, muxer.packets)
-        muxer.commit()
+        _account(run)
+        assert planned.output is not None
+        verify_output(planned.output, run.muxer)
+        run.muxer.commit()
     except BaseException:
-        muxer.abort()
+        run.muxer.abort()
         raise
-    return Report(plan=planned, decoded=decoder.report, frames=tally.frames, shots=tally.shots,
-                  stats=stats, pool=pool.stats(), peak_rss_bytes=MemoryMeter().peak_bytes)
+    return Report(plan=planned, decoded=run.decoder.report, frames=run.tally.frames,
+                  shots=run.tally.shots, stats=stats, pool=run.pool.stats(),
+                  peak_rss_bytes=MemoryMeter().peak_bytes)
 
 
 _PACKETS = 8
 """Packets between encoder and muxer; they are small."""
 
 
-def _stages(planned: Plan, pool: BufferPool, tally: _Tally) -> list[tuple[str, Op[Any, Any]]]:
+def _stages(planned: Plan, pool: BufferPool, tally: Tally) -> list[tuple[str, Op[Any, Any]]]:
     """Which op runs in which thread: decided here and nowhere else."""
     return [
         ("analyse", analysis(planned)),
@@ -157,20 +190,7 @@ def _stages(planned: Plan, pool: BufferPool, tally: _Tally) -> list[tuple[str, O
     ]
 
 
-class _Verified:
-    """The muxer, whose finished file is read again before anything may be said of it."""
-
-    def __init__(self, muxer: Any, planned: Plan) -> None:
-        self.write, self.abort = muxer.write, muxer.abort
-        self._muxer, self._plan = muxer, planned
-
-    def close(self) -> None:
-        self._muxer.close()
-        if self._plan.output is not None:
-            verify_output(self._plan.output, self._muxer)
-
-
-class _Tally:
+class Tally:
     """Op: counts the frames that pass."""
 
     latency = 0
@@ -194,12 +214,13 @@ class _Tally:
         return ()
 
 
-def _account(decoded: DecodeReport, tally: _Tally, encoded: int, packets: int) -> None:
+def _account(run: Assembly) -> None:
     """Frames in are frames out, or the run has failed."""
+    decoded = run.decoder.report
     if decoded.emitted == 0:
         raise InputError("no picture of the source lies in the part that was asked for")
-    counts = {"decoded": decoded.emitted, "restored": tally.frames, "encoded": encoded,
-              "written": packets}
+    counts = {"decoded": decoded.emitted, "restored": run.tally.frames,
+              "encoded": run.encoder.frames, "written": run.muxer.packets}
     if len(set(counts.values())) > 1 or not decoded.balanced:
         listed = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise VRestoreError(f"frames do not add up ({listed}); nothing was written, "
@@ -214,7 +235,7 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; give -y to replace it")
     frame, meta = read_still(planned.info.path)
-    tally = _Tally()
+    tally = Tally()
     op = compose(analysis(planned), restoration(planned), tally)
     results = [*op.push(frame), *op.flush()]
     (result,) = results
@@ -227,7 +248,7 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
 
 
 def _observing(observer: Observer, planned: Plan,
-               tally: _Tally) -> Callable[[PipelineStats], None]:
+               tally: Tally) -> Callable[[PipelineStats], None]:
     info, meter = planned.info, MemoryMeter()
     total = planned.frames_expected
     length = info.duration_seconds_from_header

@@ -210,7 +210,7 @@ def _memory(preset: Preset, info: MediaInfo, size: SizePlan, form: SampleFormat,
     unit_in = video.format.frame_bytes(video.width, video.height, bytes_per_sample=4)
     unit_out = form.frame_bytes(*size.output, bytes_per_sample=4)
     decoder = _DECODER_FRAMES * code_in
-    held = 0 if output is None else output.choice.held_frames(size.output) * code_out
+    held = 0 if output is None else output.choice.spec.held_frames * code_out
     work = _UNIT_FRAMES * (unit_in + unit_out)
     fixed = _PROGRAM_BYTES + decoder + held + work
     budget = preset.run.memory_bytes

@@ -1,0 +1,204 @@
+"""How fast each stage is alone, how well they overlap together, and what bounds a run.
+
+All figures of one result come from one process on one clip, so that their ratios mean something
+on a machine that does other things too.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from pathlib import Path
+from time import perf_counter
+
+from vrestore import preset as presets
+from vrestore.chain import analysis, restoration
+from vrestore.describe import columns
+from vrestore.errors import PresetError
+from vrestore.io.decode import Decoder
+from vrestore.io.output import open_output
+from vrestore.io.testclip import write_test_clip
+from vrestore.media import Frame, Timestamp
+from vrestore.ops.size import parse_size
+from vrestore.planning import Plan
+from vrestore.preset import Setting
+from vrestore.wiring import assemble, plan
+from vrestore.runtime.pool import BufferPool
+from vrestore.runtime.posix import usable_cores
+from vrestore.runtime.stage import Op
+from vrestore.runtime.stats import PipelineStats
+
+__all__ = ["BenchResult", "StageTime", "run"]
+
+_KEPT_FRAMES = 4
+"""Frames that a stage measured alone is fed with, over and over."""
+
+_LOOKS_A_SECOND = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTime:
+    """One stage; times in seconds for all frames."""
+
+    name: str
+    alone: float
+    """With the machine to itself, fed from memory."""
+
+    busy: float
+    """Inside the whole pipeline, waiting for a processor included."""
+
+    queue_fill: float
+    """Mean share of the queue behind it that was full, 0..1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchResult:
+    """One size with one model and encoder."""
+
+    size: str
+    output_size: str
+    model: str
+    encoder: str
+    frames: int
+    cores: int
+    wall: float
+    """Seconds from the first read to the closed file."""
+
+    cpu: float
+    """Processor seconds of the whole process meanwhile."""
+
+    stages: tuple[StageTime, ...]
+
+    @property
+    def fps(self) -> float:
+        return self.frames / self.wall
+
+    @property
+    def bound(self) -> float:
+        """The larger of the busiest stage alone and the processor time shared by all cores."""
+        return max(*(stage.alone for stage in self.stages), self.cpu / self.cores)
+
+    @property
+    def overlap(self) -> float:
+        """Wall time over `bound`: 1 is perfect."""
+        return self.wall / self.bound
+
+    def __str__(self) -> str:
+        title = (f"{self.size} -> {self.output_size}, {self.model}, {self.encoder}: "
+                 f"{self.frames} frames in {self.wall:.2f} s, {self.fps:.1f} fps, "
+                 f"{self.cpu:.2f} s of {self.cores} cores, overlap {self.overlap:.2f}")
+        rows = [("stage", "alone ms", "alone fps", "busy ms", "queue")]
+        for stage in self.stages:
+            per = 1000 / self.frames
+            rate = self.frames / stage.alone if stage.alone else 0.0
+            rows.append((stage.name, f"{stage.alone * per:.1f}", f"{rate:.1f}",
+                         f"{stage.busy * per:.1f}", f"{stage.queue_fill:.0%}"))
+        return f"{title}\n{columns(rows, '  ')}"
+
+
+def run(*, sizes: Sequence[str], frames: int, encoder: str, model: str,
+        scale: int = 2) -> tuple[BenchResult, ...]:
+    """Measures every size, `WxH` or a name; the clips are made here and removed again.
+
+    Raises PresetError for a size that is none, and whatever a run may raise.
+    """
+    return tuple(_measure(size, frames, encoder, model, scale) for size in sizes)
+
+
+def _measure(size: str, frames: int, encoder: str, model: str, scale: int) -> BenchResult:
+    try:
+        width, height = parse_size(size)
+    except ValueError as error:
+        raise PresetError(f"--sizes: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="vrestore-bench-") as folder:
+        clip, output = Path(folder) / "clip.mkv", Path(folder) / "out.mkv"
+        write_test_clip(clip, width, height, frames)
+        settings = {"restore.model": model, "encode.encoder": encoder}
+        if model != "identity":
+            settings["size.scale"] = str(scale)
+        preset = presets.load("plain").override_all(
+            Setting(key=key, value=value, origin="bench") for key, value in settings.items())
+        planned = plan(str(clip), str(output), preset=preset)
+        planned.threads.apply()
+        alone = _alone(planned, frames)
+        stats, fill = _together(planned)
+    names = [stage.name for stage in stats.stages]
+    return BenchResult(
+        size=f"{width}x{height}", output_size="x".join(map(str, planned.size.output)),
+        model=planned.model.name,
+        encoder=planned.output.choice.spec.name if planned.output is not None else "",
+        frames=frames, cores=usable_cores(), wall=stats.elapsed_seconds, cpu=stats.cpu_seconds,
+        stages=tuple(
+            StageTime(name=name, alone=alone.get(name, 0.0), busy=stage.busy_seconds,
+                      queue_fill=fill[position] if position < len(fill) else 0.0)
+            for position, (name, stage) in enumerate(zip(names, stats.stages, strict=True))))
+
+
+def _together(planned: Plan) -> tuple[PipelineStats, list[float]]:
+    """The whole pipeline: its statistics, and the mean fill of each queue."""
+    assembly = assemble(planned, overwrite=True)
+    looks: list[list[float]] = []
+
+    def look(stats: PipelineStats) -> None:
+        looks.append([channel.depth / channel.capacity for channel in stats.channels])
+
+    stats = assembly.pipeline.run(look, 1 / _LOOKS_A_SECOND)
+    assembly.muxer.abort()
+    return stats, [sum(column) / len(looks) for column in zip(*looks, strict=True)]
+
+
+def _alone(planned: Plan, frames: int) -> dict[str, float]:
+    """Seconds that each stage takes for all frames when nothing else runs."""
+    seconds: dict[str, float] = {}
+    kept: list[Frame] = []
+
+    def decode() -> None:
+        decoder = Decoder(planned.info.path, planned.preset.input,
+                          threads=planned.threads.decode)
+        with decoder:
+            for frame in decoder:
+                if len(kept) < _KEPT_FRAMES:
+                    kept.append(frame)
+
+    seconds["decode"] = _timed(decode)
+    pool = BufferPool()
+    marked = _results(analysis(planned), kept)
+    restored = _results(restoration(planned, pool.take), marked)
+    for name, op, items in (("analyse", analysis(planned), kept),
+                            ("restore", restoration(planned, pool.take), marked)):
+        seconds[name] = _timed(lambda op=op, items=items: _feed(op, _endless(items, frames)))
+    assert planned.output is not None
+    encoder, muxer = open_output(planned.output, planned.info, overwrite=True)
+    try:
+        seconds["encode"] = _timed(lambda: _feed(encoder, _endless(restored, frames)))
+    finally:
+        muxer.abort()
+    return seconds
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = perf_counter()
+    work()
+    return perf_counter() - began
+
+
+def _feed(op: Op[Frame, object], items: Iterable[Frame]) -> None:
+    for item in items:
+        for _ in op.push(item):
+            pass
+    for _ in op.flush():
+        pass
+
+
+def _results(op: Op[Frame, Frame], items: Iterable[Frame]) -> list[Frame]:
+    results = [result for item in items for result in op.push(item)]
+    return [*results, *op.flush()]
+
+
+def _endless(items: Sequence[Frame], count: int) -> Iterable[Frame]:
+    """`count` frames with rising times, the same few pictures in turn."""
+    for number, frame in enumerate(islice(cycle(items), count)):
+        yield replace(frame, index=number, timestamp=Timestamp(
+            pts=number * frame.duration, time_base=frame.timestamp.time_base))

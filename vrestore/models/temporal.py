@@ -1,0 +1,224 @@
+"""The Op that streams frames through a recurrent cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vrestore.errors import ModelError
+from vrestore.media import ChromaLocation, ColorModel, Frame, SampleFormat
+from vrestore.models.nets.align import Pyramid, crop
+from vrestore.models.nets.cell import Cell, Kernels, Memory, Neighbour, noise_level
+from vrestore.models.nets.grid import GRAY, Layout, Picture, upsample
+from vrestore.models.nets.warp import validity
+from vrestore.models.reference import require_unit
+from vrestore.models.registry import ModelSpec
+
+CO_SITED_X = (ChromaLocation.LEFT, ChromaLocation.TOPLEFT, ChromaLocation.BOTTOMLEFT,
+              ChromaLocation.UNSPECIFIED)
+SITED_Y = {ChromaLocation.TOPLEFT: 1.0, ChromaLocation.TOP: 1.0,
+           ChromaLocation.BOTTOMLEFT: -1.0, ChromaLocation.BOTTOM: -1.0}
+
+BAND_BYTES = 128 * 2**20
+"""`tile = auto` cuts the trunk into bands whose activations are no larger than this each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The newest frame, waiting for the one after it."""
+
+    frame: Frame
+    picture: Picture
+    pyramid: Pyramid
+    before: Neighbour | None
+    """The way to the frame before, None at the start of a shot."""
+
+
+class TemporalRestorer:
+    """Restores a stream of YCbCr or gray frames with one frame of lookahead.
+
+    Frames of any size and subsampling; sizes may change at any frame, which then starts a shot.
+    Alpha is magnified beside the colour by bicubic interpolation.  Everything of a shot depends on
+    that shot alone, so a still is a shot of one frame.
+
+    Args:
+        strength: 0 trusts a clean source, 1 expects heavy damage.
+        tile: luma rows per band of the trunk, 0 for whole frames, None to decide by size.
+        dtype: of the trunk; everything else is fp32.
+    """
+
+    latency = 1
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        cell: Cell,
+        scale: int,
+        *,
+        strength: float,
+        tile: int | None,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.spec = spec
+        self.scale = scale
+        self._cell = cell.to(device).eval().requires_grad_(False)
+        self._strength = strength
+        self._tile = tile
+        self._dtype = dtype
+        self._device = device
+        self._held: _Held | None = None
+        self._memory: Memory | None = None
+        self._kernels: dict[Layout, Kernels] = {}
+
+    def push(self, item: Frame) -> Iterable[Frame]:
+        require_unit(item)
+        if item.format.model is ColorModel.RGB:
+            raise ModelError(f"{self.spec.name!r} takes YCbCr or gray frames, got {item!r}")
+        with torch.no_grad():
+            picture = self._picture(item)
+            pyramid = self._cell.align.pyramid(picture.luma)
+            held = self._held
+            if held is None or item.shot_start or not _alike(held.frame, item):
+                finished = self._finish()
+                self._held = _Held(item, picture, pyramid, None)
+                return finished
+            forward, backward = self._between(held.pyramid, pyramid, picture)
+            restored = self._step(held, forward, picture)
+            self._held = _Held(item, picture, pyramid, backward)
+            return (restored,)
+
+    def flush(self) -> Iterable[Frame]:
+        with torch.no_grad():
+            return self._finish()
+
+    def _finish(self) -> tuple[Frame, ...]:
+        """What is held, without a next frame; all memory is cleared."""
+        held, self._held = self._held, None
+        restored = () if held is None else (self._step(held, None, None),)
+        self._memory = None
+        return restored
+
+    def _step(self, held: _Held, after: Neighbour | None, following: Picture | None) -> Frame:
+        frame, picture = held.frame, held.picture
+        layout = _layout(frame.format)
+        strength = picture.luma.new_full((1, 1, 1, 1), self._strength)
+        result = self._cell(
+            self._kernels_for(layout),
+            picture,
+            torch.cat((noise_level(picture.luma), strength), 1),
+            self._memory,
+            held.before,
+            after,
+            following,
+            shift=_chroma_shift(frame, self.scale),
+            band=self._band(picture),
+        )
+        self._memory = result.memory
+        return self._frame(frame, result.picture)
+
+    def _between(
+        self, first: Pyramid, second: Pyramid, picture: Picture
+    ) -> tuple[Neighbour, Neighbour]:
+        """The ways from the first frame to the second and back, found in one pass."""
+        height, width = picture.luma.shape[-2:]
+        flows = self._cell.align(
+            Pyramid(*(torch.cat(p) for p in zip(first, second, strict=True))),
+            Pyramid(*(torch.cat(p) for p in zip(second, first, strict=True))),
+        )[-1]
+        flows = crop(flows, height // 2, width // 2)
+        trust = validity(flows, flows.flip(0))
+        present = torch.ones_like(trust[:1, :, :1, :1])
+        return (
+            Neighbour(flows[:1], trust[:1], present),
+            Neighbour(flows[1:], trust[1:], present),
+        )
+
+    def _kernels_for(self, layout: Layout) -> Kernels:
+        if layout not in self._kernels:
+            self._kernels[layout] = self._cell.kernels(layout, self.scale, self._dtype)
+        return self._kernels[layout]
+
+    def _band(self, picture: Picture) -> int | None:
+        """Rows of the grid per band of the trunk."""
+        h, w = (size // 2 for size in picture.luma.shape[-2:])
+        if self._tile is not None:
+            return max(8, self._tile // 2) if self._tile else None
+        row = w * self._cell.width * self._dtype.itemsize
+        return None if h * row <= BAND_BYTES else max(32, BAND_BYTES // row)
+
+    # ------------------------------------------------------------------- frames and pictures
+
+    def _picture(self, frame: Frame) -> Picture:
+        """A frame as zero-centred planes of legal size, edges repeated."""
+        step = self.spec.multiple_of
+        height, width = (
+            max(-(-size // step) * step, self.spec.min_size) for size in (frame.height, frame.width)
+        )
+        luma = _padded(frame.planes[0].to(torch.float32)[None, None], height, width) - 0.5
+        layout = _layout(frame.format)
+        if not layout.samples:
+            return Picture(luma, None)
+        chroma = torch.stack([p.to(torch.float32) for p in frame.planes[1:3]])[None]
+        # What is subsampled by four is repeated to half, which the fold treats as the same thing.
+        rows, columns = _repeats(frame.format)
+        chroma = chroma.repeat_interleave(rows, 2).repeat_interleave(columns, 3)
+        chroma = _padded(chroma, height // 2 * layout.rows, width // 2 * layout.columns)
+        return Picture(luma, chroma - 0.5)
+
+    def _frame(self, frame: Frame, picture: Picture) -> Frame:
+        """The restored frame, cropped to `scale` times the source's size."""
+        height, width = frame.height * self.scale, frame.width * self.scale
+        planes = [_plane(picture.luma[0, 0], height, width)]
+        if picture.chroma is not None:
+            rows, columns = _repeats(frame.format)
+            chroma = picture.chroma
+            if rows > 1 or columns > 1:
+                chroma = F.avg_pool2d(chroma, (rows, columns))
+            size = frame.format.plane_size(1, width, height)
+            planes += [_plane(plane, *size) for plane in chroma[0]]
+        if frame.format.alpha:
+            alpha = upsample(frame.planes[-1].to(torch.float32)[None, None], self.scale)
+            planes.append(alpha[0, 0])
+        return replace(frame, planes=tuple(planes))
+
+
+def _layout(form: SampleFormat) -> Layout:
+    if form.model is ColorModel.GRAY:
+        return GRAY
+    return Layout(1 if form.log2_chroma_h else 2, 1 if form.log2_chroma_w else 2)
+
+
+def _repeats(form: SampleFormat) -> tuple[int, int]:
+    """How often chroma rows and columns are repeated to reach half the luma's."""
+    return 1 << max(0, form.log2_chroma_h - 1), 1 << max(0, form.log2_chroma_w - 1)
+
+
+def _chroma_shift(frame: Frame, scale: int) -> tuple[float, float]:
+    """Sampling shift of `upsample`, (vertical, horizontal), for the frame's chroma siting."""
+    form, location = frame.format, frame.color.chroma_location
+    unit = 0.25 - 0.25 / scale
+    return (
+        unit * SITED_Y.get(location, 0.0) if form.log2_chroma_h else 0.0,
+        unit if form.log2_chroma_w and location in CO_SITED_X else 0.0,
+    )
+
+
+def _padded(plane: Tensor, height: int, width: int) -> Tensor:
+    h, w = plane.shape[-2:]
+    if (h, w) == (height, width):
+        return plane
+    return F.pad(plane, (0, width - w, 0, height - h), mode="replicate")
+
+
+def _plane(plane: Tensor, height: int, width: int) -> Tensor:
+    """A centred plane as a frame's: rows of neighbouring samples, 0.5 added back."""
+    return plane[:height, :width].contiguous() + 0.5
+
+
+def _alike(a: Frame, b: Frame) -> bool:
+    return a.format == b.format and (a.width, a.height) == (b.width, b.height)
