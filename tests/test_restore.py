@@ -60,8 +60,11 @@ def test_every_time_and_every_other_stream_survives(sample: Path, tmp_path: Path
         assert len(after.chapters()) == len(before.chapters()) > 0
 
         def packets(container: av.container.InputContainer) -> list[tuple[int, int | None, bytes]]:
-            return [(p.stream_index, p.pts, bytes(p)) for p in container.demux()
-                    if p.stream.type != "video" and p.size]
+            return [
+                (p.stream_index, p.pts, bytes(p))
+                for p in container.demux()
+                if p.stream.type != "video" and p.size
+            ]
 
         assert sorted(packets(after)) == sorted(packets(before))
 
@@ -70,8 +73,9 @@ def test_result_does_not_depend_on_queue_depth(clip: Path, tmp_path: Path) -> No
     outputs = []
     for name, memory in (("small.mkv", "1MiB"), ("large.mkv", "4GiB")):
         settings = RESIZE | {"size.scale": 2, "run.memory": memory}
-        report = vrestore.restore(str(clip), str(tmp_path / name), preset="plain",
-                                  overrides=settings)
+        report = vrestore.restore(
+            str(clip), str(tmp_path / name), preset="plain", overrides=settings
+        )
         outputs.append((report.plan.memory.depth, [samples(f) for f in pictures(tmp_path / name)]))
     assert outputs[0][0] == 2 < outputs[1][0]
     assert outputs[0][1] == outputs[1][1]
@@ -90,25 +94,34 @@ def test_frames_in_and_out_without_files_equal_the_file(clip: Path, tmp_path: Pa
 
 def test_observer_sees_the_stages_and_the_end(clip: Path, tmp_path: Path) -> None:
     seen: list[vrestore.Progress] = []
-    vrestore.restore(str(clip), str(tmp_path / "out.mkv"), preset="plain", overrides=RESIZE,
-                     observer=seen.append)
+    vrestore.restore(
+        str(clip), str(tmp_path / "out.mkv"), preset="plain", overrides=RESIZE, observer=seen.append
+    )
     assert [stage.name for stage in seen[-1].stages] == [
-        "decode", "analyse", "restore", "encode", "mux"]
+        "decode",
+        "analyse",
+        "restore",
+        "encode",
+        "mux",
+    ]
     assert seen[-1].frames_done == 30
     assert seen[-1].position_seconds == pytest.approx(29 / 25)
 
 
-@pytest.mark.parametrize(("start", "stop", "kept"), [("0.4", None, 20), (None, "0.4", 10),
-                                                     ("0.2", "0.6", 10)])
-def test_part_of_the_source(clip: Path, tmp_path: Path, start: str | None, stop: str | None,
-                            kept: int) -> None:
+@pytest.mark.parametrize(
+    ("start", "stop", "kept"), [("0.4", None, 20), (None, "0.4", 10), ("0.2", "0.6", 10)]
+)
+def test_part_of_the_source(
+    clip: Path, tmp_path: Path, start: str | None, stop: str | None, kept: int
+) -> None:
     output = tmp_path / "out.mkv"
     settings = IDENTITY | {"input.start": start, "input.stop": stop}
     report = vrestore.restore(str(clip), str(output), preset="plain", overrides=settings)
     first = int(Fraction(start or 0) * 25)
     assert report.frames == kept
     assert [samples(f) for f in pictures(output)] == [
-        samples(f) for f in pictures(clip)[first:first + kept]]
+        samples(f) for f in pictures(clip)[first : first + kept]
+    ]
     assert times(output)[0] == 0
 
 
@@ -116,9 +129,15 @@ def test_exported_cuts_are_what_a_run_imports(shared: Path, tmp_path: Path) -> N
     source = shared / "data" / "odd" / "vfr_timestamps" / "count-video.mp4"
     count = vrestore.export_cuts(str(source), str(tmp_path / "cuts.txt"))
     report = vrestore.restore(
-        str(source), "null", preset="plain",
-        overrides={"restore.model": "identity", "encode.encoder": "null",
-                   "cuts.file": str(tmp_path / "cuts.txt")})
+        str(source),
+        "null",
+        preset="plain",
+        overrides={
+            "restore.model": "identity",
+            "encode.encoder": "null",
+            "cuts.file": str(tmp_path / "cuts.txt"),
+        },
+    )
     assert report.shots == count
 
 
@@ -133,16 +152,23 @@ def test_existing_output_is_refused_and_kept(clip: Path, tmp_path: Path) -> None
 
 def test_strict_refuses_before_anything_is_written(sample: Path, tmp_path: Path) -> None:
     with pytest.raises(LossError, match="subtitle"):
-        vrestore.restore(str(sample), str(tmp_path / "out.y4m"), preset="plain",
-                         overrides={"restore.model": "identity", "streams.strict": True})
+        vrestore.restore(
+            str(sample),
+            str(tmp_path / "out.y4m"),
+            preset="plain",
+            overrides={"restore.model": "identity", "streams.strict": True},
+        )
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("settings", "error"), [
-    ({"restore.modle": "identity"}, PresetError),
-    ({"size.scale": 9}, PresetError),
-    ({"encode.pixel_format": "nv12", "encode.encoder": "ffv1"}, PlanError),
-])
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"restore.modle": "identity"}, PresetError),
+        ({"size.scale": 9}, PresetError),
+        ({"encode.pixel_format": "nv12", "encode.encoder": "ffv1"}, PlanError),
+    ],
+)
 def test_wrong_settings_fail_before_anything_is_written(
     clip: Path, tmp_path: Path, settings: dict[str, object], error: type[Exception]
 ) -> None:
@@ -153,8 +179,12 @@ def test_wrong_settings_fail_before_anything_is_written(
 
 def test_selection_without_pictures_says_so(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no picture"):
-        vrestore.restore(str(clip), str(tmp_path / "out.mkv"), preset="plain",
-                         overrides=IDENTITY | {"input.start": "100"})
+        vrestore.restore(
+            str(clip),
+            str(tmp_path / "out.mkv"),
+            preset="plain",
+            overrides=IDENTITY | {"input.start": "100"},
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -168,11 +198,15 @@ def test_fault_in_a_real_stage_leaves_no_file_and_no_thread(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, item: int
 ) -> None:
     output = tmp_path / "out.mkv"
-    planned = vrestore.plan(str(clip), str(output), preset="plain",
-                            overrides=RESIZE | {"size.scale": 2})
+    planned = vrestore.plan(
+        str(clip), str(output), preset="plain", overrides=RESIZE | {"size.scale": 2}
+    )
     run = assemble(planned)
-    owner, method = {"decode": (run.decoder, "_frames"), "encode": (run.encoder, "push"),
-                     "mux": (run.muxer, "write")}[stage]
+    owner, method = {
+        "decode": (run.decoder, "_frames"),
+        "encode": (run.encoder, "push"),
+        "mux": (run.muxer, "write"),
+    }[stage]
     working, calls = getattr(owner, method), iter(range(1000))
 
     def failing(argument: object) -> object:
@@ -208,8 +242,11 @@ def test_black_bars_are_put_back_where_they_were(tmp_path: Path) -> None:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="yuv420p")))
         container.mux(stream.encode(None))
     report = vrestore.restore(
-        str(source), str(output), preset="plain",
-        overrides=RESIZE | {"size.scale": 2, "size.bars": "restore-inside"})
+        str(source),
+        str(output),
+        preset="plain",
+        overrides=RESIZE | {"size.scale": 2, "size.bars": "restore-inside"},
+    )
     assert report.plan.bars is not None and report.plan.bars.found
     luma = pictures(output)[3].to_ndarray()[:240]
     assert set(np.unique(luma[:38])) == set(np.unique(luma[-38:])) == {16}

@@ -1,13 +1,13 @@
 """vrestore: restores old film, tape and video, and remasters it to 4K and 8K.
 
-    import vrestore
+import vrestore
 
-    vrestore.restore("tape.mkv", "restored.mkv", preset="hd-to-4k")
+vrestore.restore("tape.mkv", "restored.mkv", preset="hd-to-4k")
 
-    planned = vrestore.plan("tape.mkv", "restored.mkv", overrides={"size.scale": 2})
-    with vrestore.Decoder("tape.mkv") as frames:
-        for frame in vrestore.restore_frames(frames, planned):
-            ...
+planned = vrestore.plan("tape.mkv", "restored.mkv", overrides={"size.scale": 2})
+with vrestore.Decoder("tape.mkv") as frames:
+    for frame in vrestore.restore_frames(frames, planned):
+        ...
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
@@ -24,11 +25,11 @@ from vrestore.media import Frame, Timestamp
 from vrestore.ops.size import parse_size
 from vrestore.planning import Plan
 from vrestore.preset import Setting
-from vrestore.wiring import assemble, plan
 from vrestore.runtime.pool import BufferPool
 from vrestore.runtime.posix import usable_cores
 from vrestore.runtime.stage import Op
 from vrestore.runtime.stats import PipelineStats
+from vrestore.wiring import assemble, plan
 
 __all__ = ["BenchResult", "StageTime", "run"]
 
@@ -86,20 +87,30 @@ class BenchResult:
         return self.wall / self.bound
 
     def __str__(self) -> str:
-        title = (f"{self.size} -> {self.output_size}, {self.model}, {self.encoder}: "
-                 f"{self.frames} frames in {self.wall:.2f} s, {self.fps:.1f} fps, "
-                 f"{self.cpu:.2f} s of {self.cores} cores, overlap {self.overlap:.2f}")
+        title = (
+            f"{self.size} -> {self.output_size}, {self.model}, {self.encoder}: "
+            f"{self.frames} frames in {self.wall:.2f} s, {self.fps:.1f} fps, "
+            f"{self.cpu:.2f} s of {self.cores} cores, overlap {self.overlap:.2f}"
+        )
         rows = [("stage", "alone ms", "alone fps", "busy ms", "queue")]
         for stage in self.stages:
             per = 1000 / self.frames
             rate = self.frames / stage.alone if stage.alone else 0.0
-            rows.append((stage.name, f"{stage.alone * per:.1f}", f"{rate:.1f}",
-                         f"{stage.busy * per:.1f}", f"{stage.queue_fill:.0%}"))
+            rows.append(
+                (
+                    stage.name,
+                    f"{stage.alone * per:.1f}",
+                    f"{rate:.1f}",
+                    f"{stage.busy * per:.1f}",
+                    f"{stage.queue_fill:.0%}",
+                )
+            )
         return f"{title}\n{columns(rows, '  ')}"
 
 
-def run(*, sizes: Sequence[str], frames: int, encoder: str, model: str,
-        scale: int = 2) -> tuple[BenchResult, ...]:
+def run(
+    *, sizes: Sequence[str], frames: int, encoder: str, model: str, scale: int = 2
+) -> tuple[BenchResult, ...]:
     """Measures every size, `WxH` or a name; the clips are made here and removed again.
 
     Raises PresetError for a size that is none, and whatever a run may raise.
@@ -119,21 +130,32 @@ def _measure(size: str, frames: int, encoder: str, model: str, scale: int) -> Be
         if model != "identity":
             settings["size.scale"] = str(scale)
         preset = presets.load("plain").override_all(
-            Setting(key=key, value=value, origin="bench") for key, value in settings.items())
+            Setting(key=key, value=value, origin="bench") for key, value in settings.items()
+        )
         planned = plan(str(clip), str(output), preset=preset)
         planned.threads.apply()
         alone = _alone(planned, frames)
         stats, fill = _together(planned)
     names = [stage.name for stage in stats.stages]
     return BenchResult(
-        size=f"{width}x{height}", output_size="x".join(map(str, planned.size.output)),
+        size=f"{width}x{height}",
+        output_size="x".join(map(str, planned.size.output)),
         model=planned.model.name,
         encoder=planned.output.choice.spec.name if planned.output is not None else "",
-        frames=frames, cores=usable_cores(), wall=stats.elapsed_seconds, cpu=stats.cpu_seconds,
+        frames=frames,
+        cores=usable_cores(),
+        wall=stats.elapsed_seconds,
+        cpu=stats.cpu_seconds,
         stages=tuple(
-            StageTime(name=name, alone=alone.get(name, 0.0), busy=stage.busy_seconds,
-                      queue_fill=fill[position] if position < len(fill) else 0.0)
-            for position, (name, stage) in enumerate(zip(names, stats.stages, strict=True))))
+            StageTime(
+                name=name,
+                alone=alone.get(name, 0.0),
+                busy=stage.busy_seconds,
+                queue_fill=fill[position] if position < len(fill) else 0.0,
+            )
+            for position, (name, stage) in enumerate(zip(names, stats.stages, strict=True))
+        ),
+    )
 
 
 def _together(planned: Plan) -> tuple[PipelineStats, list[float]]:
@@ -155,8 +177,7 @@ def _alone(planned: Plan, frames: int) -> dict[str, float]:
     kept: list[Frame] = []
 
     def decode() -> None:
-        decoder = Decoder(planned.info.path, planned.preset.input,
-                          threads=planned.threads.decode)
+        decoder = Decoder(planned.info.path, planned.preset.input, threads=planned.threads.decode)
         with decoder:
             for frame in decoder:
                 if len(kept) < _KEPT_FRAMES:
@@ -166,13 +187,15 @@ def _alone(planned: Plan, frames: int) -> dict[str, float]:
     pool = BufferPool()
     marked = _results(analysis(planned), kept)
     restored = _results(restoration(planned, pool.take), marked)
-    for name, op, items in (("analyse", analysis(planned), kept),
-                            ("restore", restoration(planned, pool.take), marked)):
-        seconds[name] = _timed(lambda op=op, items=items: _feed(op, _endless(items, frames)))
+    for name, op, items in (
+        ("analyse", analysis(planned), kept),
+        ("restore", restoration(planned, pool.take), marked),
+    ):
+        seconds[name] = _timed(partial(_feed, op, _endless(items, frames)))
     assert planned.output is not None
     encoder, muxer = open_output(planned.output, planned.info, overwrite=True)
     try:
-        seconds["encode"] = _timed(lambda: _feed(encoder, _endless(restored, frames)))
+        seconds["encode"] = _timed(partial(_feed, encoder, _endless(restored, frames)))
     finally:
         muxer.abort()
     return seconds
@@ -200,5 +223,8 @@ def _results(op: Op[Frame, Frame], items: Iterable[Frame]) -> list[Frame]:
 def _endless(items: Sequence[Frame], count: int) -> Iterable[Frame]:
     """`count` frames with rising times, the same few pictures in turn."""
     for number, frame in enumerate(islice(cycle(items), count)):
-        yield replace(frame, index=number, timestamp=Timestamp(
-            pts=number * frame.duration, time_base=frame.timestamp.time_base))
+        yield replace(
+            frame,
+            index=number,
+            timestamp=Timestamp(pts=number * frame.duration, time_base=frame.timestamp.time_base),
+        )

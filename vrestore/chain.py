@@ -77,12 +77,18 @@ def _enlarge(plan: Plan, alloc: Alloc | None) -> Op[Frame, Frame]:
 
 def _network(plan: Plan, alloc: Alloc | None) -> Op[Frame, Frame]:
     """The model, between adapters where it wants another colour model."""
+
     def resample(frame: Frame, scale: int) -> Frame:
         (larger,) = Resample(frame.width * scale, frame.height * scale, alloc=alloc).push(frame)
         return larger
 
-    model = restorer.build(plan.model, plan.size.network_scale, plan.preset.restore,
-                           device=plan.device.torch_device, resample=resample)
+    model = restorer.build(
+        plan.model,
+        plan.size.network_scale,
+        plan.preset.restore,
+        device=plan.device.torch_device,
+        resample=resample,
+    )
     form, color = plan.info.video.format, plan.source_color.working
     if plan.model.space == "rgb":
         before, after = rgb_adapter(form, color, alloc)

@@ -5,7 +5,6 @@ What was asked for by a machine goes to standard output, everything for people t
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -32,6 +31,9 @@ __all__ = ["EXIT_CODES", "app", "main", "run"]
 HELP = ["-h", "--help"]
 FAILED = 1
 USAGE = 2
+INTERRUPTED = 130
+"""What Typer makes of Ctrl-C."""
+
 EXIT_CODES: tuple[tuple[type[VRestoreError], int], ...] = (
     (PresetError, USAGE),
     (InputError, 3),
@@ -129,13 +131,6 @@ def main(arguments: Sequence[str]) -> int:
         status = app(words, prog_name="vrestore", standalone_mode=False)
     except typer.TyperException as error:
         return _fail(f"{error.format_message()} (`vrestore --help` tells more)", error.exit_code)
-    except typer.Abort:
-        return _fail("stopped by the user; nothing was left under the final name", FAILED)
-    except BrokenPipeError:
-        # The reader of our output has left, as `head` does.  Python would complain once more
-        # when it flushes standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except VRestoreError as error:
         if debug:
             traceback.print_exc()
@@ -146,6 +141,8 @@ def main(arguments: Sequence[str]) -> int:
         return _fail(
             f"{type(error).__name__}: {error} (a defect of vrestore; --debug shows where)", FAILED
         )
+    if status == INTERRUPTED:
+        return _fail("stopped by the user; nothing was left under the final name", FAILED)
     return status if isinstance(status, int) else 0
 
 

@@ -287,8 +287,9 @@ class Frame:
 
     def __post_init__(self) -> None:
         if len(self.planes) != self.format.plane_count:
-            raise ValueError(f"{self.format} has {self.format.plane_count} planes, "
-                             f"got {len(self.planes)}")
+            raise ValueError(
+                f"{self.format} has {self.format.plane_count} planes, got {len(self.planes)}"
+            )
         if self.duration <= 0:
             raise ValueError(f"duration must be positive, got {self.duration}")
 

@@ -65,8 +65,10 @@ class Report:
             elapsed = self.stats.elapsed_seconds
             lines[0] += f", {elapsed:.1f} s, {self.frames / elapsed:.1f} fps"
         if self.peak_rss_bytes is not None:
-            lines[0] += (f", peak {self.peak_rss_bytes // _MIB} MiB "
-                         f"(expected {self.plan.memory.total // _MIB})")
+            lines[0] += (
+                f", peak {self.peak_rss_bytes // _MIB} MiB "
+                f"(expected {self.plan.memory.total // _MIB})"
+            )
         explained = {
             "decoded pictures": decoded.decoded if decoded.decoded != self.frames else 0,
             "inserted for pictures that were lost": decoded.inserted,

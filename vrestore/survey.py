@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from fractions import Fraction
-from itertools import islice
 
 from vrestore.io.decode import DecodeConfig, Decoder
+from vrestore.io.glance import glance
 from vrestore.io.probe import ProbeOptions, probe
 from vrestore.media import Frame, MediaInfo
 from vrestore.ops.bars import BarsFound, find_bars, profile
 from vrestore.ops.color import ColorConfig, resolve
-from vrestore.ops.cuts import CutsConfig, DetectCuts
 from vrestore.ops.cutlist import Cut
+from vrestore.ops.cuts import CutsConfig, DetectCuts
 from vrestore.preset import Preset
 
 __all__ = ["find_shots", "look_for_bars", "look_up"]
@@ -38,22 +37,15 @@ def look_for_bars(info: MediaInfo, preset: Preset) -> BarsFound | None:
     if info.path == "-":
         return None
     video = info.video
-    color = resolve(video.color, preset.color, video.format, video.width, video.height,
-                    video.average_rate).working
-    profiles = [profile(replace(frame, color=color)) for frame in _samples(info, preset)]
+    color = resolve(
+        video.color, preset.color, video.format, video.width, video.height, video.average_rate
+    ).working
+    # A short clip is looked at in one place, long enough to be sure.
+    places = _BAR_PLACES if (info.duration_seconds_from_header or 0) > 1 else 1
+    seen = glance(info, preset.input, places=places, frames=_BAR_FRAMES // places)
+    profiles = [profile(replace(frame, color=color)) for frame in seen]
     multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
-    return find_bars(profiles, multiple)
-
-
-def _samples(info: MediaInfo, preset: Preset) -> Iterator[Frame]:
-    """A few frames from each of several places."""
-    length = info.duration_seconds_from_header or Fraction(0)
-    places = _BAR_PLACES if length > 1 else 1
-    for place in range(places):
-        at = f"{float(length * place / places):.3f}" if place else None
-        config = replace(preset.input, start=at, stop=None, frames=None)
-        with Decoder(info.path, config, stream=info.video.stream.index) as decoder:
-            yield from islice(decoder, _BAR_FRAMES // places)
+    return find_bars(profiles, multiple) if profiles else None
 
 
 def find_shots(source: str, config: DecodeConfig | None = None) -> tuple[Cut, ...]:
@@ -61,8 +53,9 @@ def find_shots(source: str, config: DecodeConfig | None = None) -> tuple[Cut, ..
     config = config or DecodeConfig()
     info = look_up(source, config)
     video = info.video
-    color = resolve(video.color, ColorConfig(), video.format, video.width, video.height,
-                    video.average_rate).working
+    color = resolve(
+        video.color, ColorConfig(), video.format, video.width, video.height, video.average_rate
+    ).working
     detect = DetectCuts(CutsConfig())
     cuts: list[Cut] = []
     with Decoder(info.path, config, stream=video.stream.index) as decoder:

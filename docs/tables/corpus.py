@@ -21,8 +21,18 @@ SETTINGS = ["-n", "resize", "-s", "2", "--encoder", "libx264", "--encoder-preset
 
 def restore(source: Path, output: Path, limit: float) -> dict[str, object]:
     """One run: exit code, seconds, the last line of stderr, the report and what is wrong."""
-    command = [sys.executable, "-m", "vrestore", "run", str(source), "-o", str(output),
-               *SETTINGS, "--progress", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "vrestore",
+        "run",
+        str(source),
+        "-o",
+        str(output),
+        *SETTINGS,
+        "--progress",
+        "json",
+    ]
     began = time.monotonic()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
@@ -47,8 +57,13 @@ def restore(source: Path, output: Path, limit: float) -> dict[str, object]:
     if done.returncode not in (0, 3, 4):
         wrong.append(f"exit code {done.returncode}")
     says = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
-    return {"code": done.returncode, "seconds": time.monotonic() - began, "says": says,
-            "report": report, "wrong": wrong}
+    return {
+        "code": done.returncode,
+        "seconds": time.monotonic() - began,
+        "says": says,
+        "report": report,
+        "wrong": wrong,
+    }
 
 
 def main() -> int:
@@ -68,10 +83,13 @@ def main() -> int:
             failures += bool(row["wrong"])
             says = "; ".join(row["wrong"]) or ("" if row["code"] == 0 else str(row["says"]))
             says = says.replace(str(source.parent) + "/", "").replace("|", "/")
-            print(f"| {folder.name}/{source.relative_to(folder)} | {row['code']} "
-                  f"| {report.get('frames_in', '')} | {report.get('frames_out', '')} "
-                  f"| {report.get('repeated', '')} | {report.get('corrupt', '')} "
-                  f"| {row['seconds']:.1f} | {says} |", flush=True)
+            print(
+                f"| {folder.name}/{source.relative_to(folder)} | {row['code']} "
+                f"| {report.get('frames_in', '')} | {report.get('frames_out', '')} "
+                f"| {report.get('repeated', '')} | {report.get('corrupt', '')} "
+                f"| {row['seconds']:.1f} | {says} |",
+                flush=True,
+            )
     print(f"\n{failures} of the runs broke a promise.")
     return 1 if failures else 0
 

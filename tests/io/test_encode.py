@@ -268,6 +268,25 @@ def test_colour_tags_are_in_the_file(
     assert found.range == color.range
 
 
+@pytest.mark.parametrize("extension", ["mkv", "mp4"])
+@pytest.mark.parametrize(
+    "color",
+    [ColorSpec(range=Range.LIMITED), ColorSpec(matrix=Matrix.SMPTE170M), ColorSpec()],
+    ids=["range", "matrix", "nothing"],
+)
+def test_unknown_tags_stay_unknown_beside_known_ones(
+    color: ColorSpec, extension: str, write_frames: Write, make_noise: Noise, tmp_path: Path
+) -> None:
+    wanted = target(color=color)
+    output = tmp_path / f"out.{extension}"
+    write_frames(output, wanted, EncodeConfig(encoder="ffv1"), [make_noise(wanted, 0)])
+    found = probe(str(output)).video.color
+    assert (found.matrix, found.primaries, found.transfer) == (
+        color.matrix, color.primaries, color.transfer,
+    )  # fmt: skip
+    assert color.range is Range.UNSPECIFIED or found.range is color.range
+
+
 @pytest.mark.parametrize(
     ("encoder", "extension"),
     [("libx264", "mkv"), ("libx265", "mp4"), ("libsvtav1", "mkv"), ("libsvtav1", "mp4"),

@@ -204,6 +204,54 @@ def test_a_map_entry_that_cannot_be_meant_is_refused(entry: str) -> None:
         StreamsConfig(map=(entry,))
 
 
+def audio_with_times(path: Path, ticks: list[int]) -> None:
+    """A Matroska file of one picture and of audio packets at these milliseconds."""
+    with av.open(str(path), "w", container_options={"avoid_negative_ts": "disabled"}) as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width = video.height = 32
+        audio = container.add_stream("pcm_s16le", rate=8000)
+        container.mux(video.encode(av.VideoFrame(32, 32, "yuv420p")))
+        container.mux(video.encode(None))
+        for number, tick in enumerate(ticks):
+            packet = av.Packet(bytes([number]) * 8)
+            packet.stream, packet.time_base = audio, Fraction(1, 1000)
+            packet.pts = packet.dts = tick
+            container.mux(packet)
+
+
+def test_packets_that_share_a_tick_keep_it_in_matroska(
+    transcode: Transcode, tmp_path: Path
+) -> None:
+    ticks = [0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 7, 8]
+    audio_with_times(tmp_path / "in.mkv", ticks)
+    transcode(tmp_path / "in.mkv", tmp_path / "out.mkv")
+    assert [packet[0] for packet in packets_of(tmp_path / "out.mkv")[1]] == ticks
+
+
+def test_packets_that_share_a_tick_are_one_tick_apart_in_mov_without_drift(
+    transcode: Transcode, tmp_path: Path
+) -> None:
+    ticks = [0, 10, 20, 20, 30, 40, 50, 50, 60]
+    audio_with_times(tmp_path / "in.mkv", ticks)
+    transcode(tmp_path / "in.mkv", tmp_path / "out.mov", "libx264")
+    written = [packet[0] for packet in packets_of(tmp_path / "out.mov")[1]]
+    moved = {3: 1, 7: 1}
+    assert written == [8 * tick + moved.get(i, 0) for i, tick in enumerate(ticks)]
+
+
+def test_a_track_without_packets_is_no_reason_to_fail(
+    torture: ModuleType, transcode: Transcode, tmp_path: Path
+) -> None:
+    with av.open(str(tmp_path / "in.mkv"), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width = video.height = 32
+        container.add_stream("flac", rate=8000)
+        container.mux(video.encode(av.VideoFrame(32, 32, "yuv420p")))
+        container.mux(video.encode(None))
+    transcode(tmp_path / "in.mkv", tmp_path / "out.mp4", "libx264")
+    assert "video" in [stream[0] for stream in streams_of(tmp_path / "out.mp4")]
+
+
 @pytest.mark.slow
 def test_three_hours_of_ntsc_do_not_drift(
     torture: ModuleType, transcode: Transcode, tmp_path: Path, make_target: Callable[..., Any]

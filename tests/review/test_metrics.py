@@ -106,9 +106,9 @@ def test_hidden_samples_do_not_count():
 
 def test_a_constant_error_does_not_flicker():
     clip, _ = moving()
-    assert flicker_index(clip + 7, clip) == pytest.approx(0.0, abs=1e-9)
+    assert flicker_index(clip + 7, clip) == pytest.approx(0.0, abs=1e-5)
     pumping = clip + torch.tensor((1.0, -1.0, 1.0, -1.0)).view(-1, 1, 1)
-    assert flicker_index(pumping, clip) == pytest.approx(1.0, abs=1e-6)
+    assert flicker_index(pumping, clip) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_temporal_noise_is_the_deviation_over_time():

@@ -30,7 +30,7 @@ def footage_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "video").mkdir()
     for k in range(4):
         Image.fromarray(texture(k, 320, 336)).save(folder / "stills_Kodak" / f"{k}.png")
-    for name in ("bbb_x", "bbb_y", "cockatoo"):
+    for name in ("bbb_p", "dog_a", "cockatoo"):
         wide = texture(sum(map(ord, name)), 320, 400)
         with av.open(str(folder / "video" / f"{name}.mkv"), "w") as container:
             stream = container.add_stream("ffv1", rate=Fraction(25))

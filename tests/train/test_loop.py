@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from vrestore.errors import InputError, OutputError
 from vrestore.models.nets.cell import Cell
 from vrestore.models.registry import read_table
+from vrestore.train import loop
 from vrestore.train.batches import PHASES, phase_at
 from vrestore.train.checkpoint import read, resume, save
 from vrestore.train.config import TrainConfig
@@ -25,7 +26,11 @@ from vrestore.train.preview import preview
 
 
 @pytest.fixture
-def config(footage_folder: Path, tmp_path: Path) -> TrainConfig:
+def config(
+    footage_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> TrainConfig:
+    # Measuring costs more than the few steps of these trainings.
+    monkeypatch.setattr(loop, "MEASUREMENTS", 2)
     return TrainConfig(data=footage_folder, checkpoint=tmp_path / "c.pt", manifest="open",
                        size="nano", steps=12, batch=1, crop=32)
 

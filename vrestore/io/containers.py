@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import PurePath
 from types import MappingProxyType
 
@@ -28,8 +27,8 @@ class ContainerSpec:
 
     extensions: tuple[str, ...]
 
-    tick: Fraction | None = None
-    """The one clock of all its streams; None where each stream has its own."""
+    equal_times: bool = False
+    """Packets of one stream may share a decoding time."""
 
     attachments: bool = False
     covers: bool = False
@@ -65,12 +64,12 @@ _EXACT = _SYNC | {"avoid_negative_ts": "disabled"}
 
 _ROWS = (
     ContainerSpec(
-        name="matroska", label="Matroska", extensions=(".mkv",), tick=Fraction(1, 1000),
+        name="matroska", label="Matroska", extensions=(".mkv",), equal_times=True,
         attachments=True, covers=True, chapters=True, text_subtitles="subrip", aspect_for_all=False,
         options=_EXACT | {"default_mode": "passthrough"},
     ),
     ContainerSpec(
-        name="webm", label="WebM", extensions=(".webm",), tick=Fraction(1, 1000), chapters=True,
+        name="webm", label="WebM", extensions=(".webm",), equal_times=True, chapters=True,
         text_subtitles="webvtt", aspect_for_all=False, options=_EXACT,
     ),
     ContainerSpec(
@@ -85,7 +84,7 @@ _ROWS = (
     ),
     ContainerSpec(
         name="mpegts", label="MPEG-TS", extensions=(".ts", ".m2ts", ".mts"),
-        tick=Fraction(1, 90000), codecs=_TRANSPORT_CODECS, metadata=False,
+        codecs=_TRANSPORT_CODECS, metadata=False,
         options=_SYNC | {"mpegts_copyts": "1"},
     ),
     ContainerSpec(

@@ -225,7 +225,7 @@ class Encoder:
 
     def __init__(self, stream: av.VideoStream, choice: EncoderChoice, target: VideoTarget) -> None:
         """`stream` is an output stream whose context was set by `configure`."""
-        self.latency = 0 if choice.spec.kind is not Kind.LOSSY else LOOKAHEAD_FRAMES
+        self.latency = choice.spec.held_frames if choice.spec.kind is Kind.LOSSY else 0
         self._stream = stream
         self._choice = choice
         self._target = target
@@ -308,9 +308,6 @@ class Encoder:
 
 _MAX_REORDER = 16
 """Pictures by which decoding may run ahead of showing, in any codec here."""
-
-LOOKAHEAD_FRAMES = 60
-"""Frames that x264, x265 and SVT-AV1 may hold back at their usual presets."""
 
 
 def _with_side_data(origin: av.VideoFrame, picture: av.VideoFrame) -> av.VideoFrame:

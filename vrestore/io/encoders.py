@@ -88,9 +88,6 @@ class EncoderSpec:
     frame_side_data: frozenset[str] = frozenset()
     """Side data of single frames that it writes into the bitstream, FFmpeg's names."""
 
-    static_hdr_in_stream: bool = False
-    """Writes mastering display and content light into the bitstream (see `hdr.py`)."""
-
     codec_tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Muxer -> sample entry that players prefer."""
 
@@ -102,11 +99,6 @@ class EncoderSpec:
 
     bits_per_pixel: float = 0.0
     """A cautious (low) guess of the output, for the free-space check."""
-
-    @property
-    def lossy(self) -> bool:
-        return self.kind is Kind.LOSSY
-
 
 _X_SPEEDS = _same(
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
@@ -155,32 +147,37 @@ _PACKED_8_16 = {
     "gbrp": "rgb24", "gbrp16le": "rgb48be", "gbrap": "rgba", "gbrap16le": "rgba64be",
 }  # fmt: skip
 
+_STATIC_HDR = frozenset({"MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"})
+"""Given by parameters to the software encoders (`hdr.py`), frame by frame to these."""
+
 _CAPTIONS = frozenset({"A53_CC"})
 # Unregistered user data is left behind on purpose: it is nearly always the stamp of the source's
 # own encoder, and decoders choose bug workarounds by that stamp.
 
 _ROWS = (
     EncoderSpec(
-        name="hevc_nvenc", held_frames=8, codec="hevc_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
-        aspect_in_stream=True,
+        name="hevc_nvenc", codec="hevc_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
+        held_frames=8, aspect_in_stream=True,
         feeds=_NVENC_RICH, max_width=8192, max_height=8192,
         quality=QualityScale(option="cq", offset=2, whole=True),
         speeds=_NVENC_SPEEDS, default_speed="p5",
         options={"rc": "vbr", "b": "0", "tune": "hq", "spatial-aq": "1", "s12m_tc": "1"},
-        frame_side_data=_CAPTIONS | {"S12M_TIMECODE"}, codec_tags={"mp4": "hvc1", "mov": "hvc1"},
+        frame_side_data=_CAPTIONS | _STATIC_HDR | {"S12M_TIMECODE"},
+        codec_tags={"mp4": "hvc1", "mov": "hvc1"},
         bits_per_pixel=0.02,
     ),
     EncoderSpec(
-        name="av1_nvenc", held_frames=8, codec="av1_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
+        name="av1_nvenc", codec="av1_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
+        held_frames=8,
         feeds=_NVENC_420, max_width=8192, max_height=8192,
         quality=QualityScale(option="cq", scale=1.2, offset=3, maximum=63, whole=True),
         speeds=_NVENC_SPEEDS, default_speed="p5",
         options={"rc": "vbr", "b": "0", "tune": "hq", "spatial-aq": "1"},
-        frame_side_data=frozenset(), bits_per_pixel=0.02,
+        frame_side_data=_STATIC_HDR, bits_per_pixel=0.02,
     ),
     EncoderSpec(
-        name="h264_nvenc", held_frames=8, codec="h264_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
-        aspect_in_stream=True,
+        name="h264_nvenc", codec="h264_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
+        held_frames=8, aspect_in_stream=True,
         feeds=_NVENC_RICH, max_width=4096, max_height=4096,
         quality=QualityScale(option="cq", whole=True),
         speeds=_NVENC_SPEEDS, default_speed="p5",
@@ -188,27 +185,30 @@ _ROWS = (
         frame_side_data=_CAPTIONS, bits_per_pixel=0.02,
     ),
     EncoderSpec(
-        name="libx265", held_frames=40, codec="libx265", kind=Kind.LOSSY, even=True, aspect_in_stream=True,
+        name="libx265", codec="libx265", kind=Kind.LOSSY, even=True,
+        held_frames=40, aspect_in_stream=True,
         feeds=_planar("yuv420p", "yuv422p", "yuv444p", "gbrp", "gray", depths=(8, 10, 12)),
         quality=QualityScale(option="crf", offset=2), speeds=_X_SPEEDS, default_speed="medium",
         options={"a53cc": "1"}, parameters="x265-params",
-        frame_side_data=_CAPTIONS, static_hdr_in_stream=True,
+        frame_side_data=_CAPTIONS,
         codec_tags={"mp4": "hvc1", "mov": "hvc1"}, bits_per_pixel=0.02,
     ),
     EncoderSpec(
-        name="libsvtav1", held_frames=45, codec="libsvtav1", kind=Kind.LOSSY, even=True,
+        name="libsvtav1", codec="libsvtav1", kind=Kind.LOSSY, even=True,
+        held_frames=45,
         feeds=_planar("yuv420p", depths=(8, 10)), max_height=8704,
         quality=QualityScale(option="crf", scale=1.2, offset=5, minimum=1, maximum=63, whole=True),
         speeds=_SVT_SPEEDS, default_speed="8", parameters="svtav1-params",
-        static_hdr_in_stream=True, bits_per_pixel=0.02,
+        bits_per_pixel=0.02,
     ),
     EncoderSpec(
-        name="libx264", held_frames=55, codec="libx264", kind=Kind.LOSSY, even=True, aspect_in_stream=True,
+        name="libx264", codec="libx264", kind=Kind.LOSSY, even=True,
+        held_frames=55, aspect_in_stream=True,
         feeds=_planar("yuv420p", "yuv422p", "yuv444p", depths=(8, 10))
         | _planar("gray", depths=(8, 10)),
         quality=QualityScale(option="crf"), speeds=_X_SPEEDS, default_speed="medium",
         options={"a53cc": "1"}, parameters="x264-params",
-        frame_side_data=_CAPTIONS, static_hdr_in_stream=True, bits_per_pixel=0.03,
+        frame_side_data=_CAPTIONS, bits_per_pixel=0.03,
     ),
     EncoderSpec(
         name="ffv1", codec="ffv1", kind=Kind.MEZZANINE, feeds=_FFV1,

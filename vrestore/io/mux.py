@@ -303,7 +303,9 @@ class Muxer:
             else nearest(packet.dts * packet.time_base / tick)
         )
         last = self._last_dts.get(stream.index)
-        if last is not None and at <= last:
+        if last is not None and (
+            at < last or (at == last and not self._container_spec.equal_times)
+        ):
             if packet.time_base != tick:
                 packet.pts = (
                     None if packet.pts is None else nearest(packet.pts * packet.time_base / tick)

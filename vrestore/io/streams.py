@@ -137,7 +137,7 @@ _CONTAINER_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands"
 
 
 def plan_streams(
-    info: MediaInfo, container: ContainerSpec, config: StreamsConfig, *, cut: bool = False
+    info: MediaInfo, container: ContainerSpec, config: StreamsConfig
 ) -> StreamPlan:
     """Decides every stream's way before anything is written.
 
@@ -238,7 +238,8 @@ def _data_route(
             return copy
         if container.metadata:
             return f"{name} becomes the timecode tag of the video stream"
-    if tag in container.data_tags or (not container.data_tags and fits(container, template, packet)):
+    listed = bool(container.data_tags)
+    if tag in container.data_tags or (not listed and fits(container, template, packet)):
         return copy
     return Loss(what=name, why=f"{container.label} does not hold such data",
                 remedy="write to .mov" if tag in ("tmcd", "gpmd") else "keep the source beside it")

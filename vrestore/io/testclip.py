@@ -18,11 +18,11 @@ def write_test_clip(path: str | os.PathLike[str], width: int, height: int, frame
     The content is FFmpeg's `testsrc2` with temporal noise of +-6 code values: everything moves, and
     nothing compresses away.  Width and height must be even.
     """
-    source = (f"testsrc2=size={width}x{height}:rate={_RATE},noise=alls=6:allf=t,"
-              "format=yuv420p")
+    source = f"testsrc2=size={width}x{height}:rate={_RATE},noise=alls=6:allf=t,format=yuv420p"
     with av.open(source, format="lavfi") as made, av.open(os.fspath(path), "w") as output:
-        stream = output.add_stream("libx264", rate=_RATE,
-                                   options={"preset": "ultrafast", "crf": "20"})
+        stream = output.add_stream(
+            "libx264", rate=_RATE, options={"preset": "ultrafast", "crf": "20"}
+        )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number, frame in enumerate(made.decode(video=0)):
             if number == frames:

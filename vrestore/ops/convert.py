@@ -97,7 +97,7 @@ def _light_change(source: ColorSpec, target: ColorSpec) -> tuple[Curve, torch.Te
 
 
 class Convert:
-    """Op: UNIT frames to another ColorSpec and SampleFormat, float32, never clamped.
+    """Op: UNIT frames to another ColorSpec and SampleFormat, float32; head- and footroom stay.
 
     YCbCr goes through R'G'B' (H.273 equations 38 to 40) and, only where primaries or transfer
     differ, through linear light.  Chroma is resampled with Keys' cubic at its exact siting.  Where
@@ -256,15 +256,22 @@ _FULL = SampleFormat(model=ColorModel.YCBCR, depth=8)
 
 
 def _relit(strip: Sequence[torch.Tensor], light: _Light) -> list[torch.Tensor]:
-    """R'G'B' of the target, in new memory."""
-    rgb = [torch.empty_like(part) for part in strip]
+    """R'G'B' of the target, in new memory.
+
+    A colour outside the target's gamut is moved to its edge: no component falls below 0, unless
+    the source's lowest is there already (footroom).  Without that, the steep curve at 0 would make
+    large negative signals of small negative light, which the code range then cuts off unevenly.
+    """
+    rgb = [torch.empty(part.shape, device=part.device) for part in strip]
     for number, part in enumerate(rgb):
         light.to_rgb.row(number, strip, part)
+    floor = torch.minimum(torch.minimum(rgb[0], rgb[1]), rgb[2]).clamp_(max=0)
+    for part in rgb:
         to_linear(part, light.decode)
-    other = [torch.empty_like(part) for part in strip]
+    other = [torch.empty_like(part) for part in rgb]
     for number, part in enumerate(other):
         light.primaries.row(number, rgb, part)
-        from_linear(part, light.encode)
+        torch.maximum(from_linear(part, light.encode), floor, out=part)
     return other
 
 

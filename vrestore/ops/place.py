@@ -24,8 +24,9 @@ class Place:
         if all(plane.device == self._device for plane in frame.planes):
             yield frame
             return
-        yield replace(frame, ready=None,
-                      planes=tuple(plane.to(self._device) for plane in frame.planes))
+        yield replace(
+            frame, ready=None, planes=tuple(plane.to(self._device) for plane in frame.planes)
+        )
 
     def flush(self) -> Iterable[Frame]:
         return ()

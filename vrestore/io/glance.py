@@ -1,0 +1,70 @@
+"""A few pictures from all over a source, for statistics: quick, and not frame-exact."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
+
+import av
+from av.video.stream import VideoStream
+
+from vrestore.io.formats import planes_of, sample_format, to_native
+from vrestore.io.selection import DecodeConfig
+from vrestore.io.source import OpenSource, open_source
+from vrestore.media import Coding, Frame, MediaInfo, Timestamp
+
+__all__ = ["glance"]
+
+
+def glance(info: MediaInfo, config: DecodeConfig, *, places: int, frames: int) -> Iterator[Frame]:
+    """Up to `frames` pictures from each of `places` places spread over the source's length.
+
+    Each place begins at the key picture that seeking finds; a source that cannot seek, or whose
+    length is not known, is read from its beginning alone.  Damaged pictures and pictures of another
+    size than the source's are left out.  Raises InputError where it cannot be opened.
+    """
+    video = info.video
+    source = open_source(info.path, fps=config.rate, start_number=config.start_number)
+    with contextlib.closing(source.container):
+        stream = source.container.streams[video.stream.index]
+        assert isinstance(stream, VideoStream)
+        stream.thread_type = "AUTO"
+        for number, picture in enumerate(_pictures(source, stream, info, places, frames)):
+            native = to_native(picture)
+            same_size = (picture.width, picture.height) == (video.width, video.height)
+            if not same_size or sample_format(native.format.name) != video.format:
+                continue
+            yield Frame(
+                planes=planes_of(native),
+                format=video.format,
+                coding=Coding.CODE,
+                color=video.color,
+                duration=1,
+                index=number,
+                timestamp=Timestamp(pts=picture.pts or number, time_base=video.time_base),
+            )
+
+
+def _pictures(
+    source: OpenSource, stream: VideoStream, info: MediaInfo, places: int, frames: int
+) -> Iterator[av.VideoFrame]:
+    length = info.duration_seconds_from_header or Fraction(0)
+    base = stream.time_base or Fraction(1, 90000)
+    start = stream.start_time or 0
+    yield from islice(_decoded(source, stream), frames)
+    for place in range(1, places if length > 1 else 1):
+        try:
+            source.container.seek(start + int(length * place / places / base), stream=stream)
+        except av.FFmpegError:
+            return
+        yield from islice(_decoded(source, stream), frames)
+
+
+def _decoded(source: OpenSource, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Good pictures from here on; ends at the first that cannot be read."""
+    with contextlib.suppress(av.FFmpegError):
+        for picture in source.container.decode(stream):
+            if not picture.is_corrupt:
+                yield picture
