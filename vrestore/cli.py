@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from vrestore.errors import (
     PresetError,
     VRestoreError,
 )
+from vrestore.runtime.posix import tune_allocator
 
 __all__ = ["EXIT_CODES", "app", "main", "run"]
 
@@ -125,10 +127,12 @@ def run() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command line (without the program's name) and returns the exit status."""
+    tune_allocator()
     debug = "--debug" in arguments
     words = _with_verb([word for word in arguments if word != "--debug"])
     try:
-        status = app(words, prog_name="vrestore", standalone_mode=False)
+        with _first_failure():
+            status = app(words, prog_name="vrestore", standalone_mode=False)
     except typer.TyperException as error:
         return _fail(f"{error.format_message()} (`vrestore --help` tells more)", error.exit_code)
     except VRestoreError as error:
@@ -144,6 +148,15 @@ def main(arguments: Sequence[str]) -> int:
     if status == INTERRUPTED:
         return _fail("stopped by the user; nothing was left under the final name", FAILED)
     return status if isinstance(status, int) else 0
+
+
+@contextmanager
+def _first_failure() -> Iterator[None]:
+    """Where several stages failed by themselves, the first in time is what the user hears of."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
 
 
 def _with_verb(words: list[str]) -> list[str]:

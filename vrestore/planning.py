@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from vrestore.io.encode import VideoTarget
 from vrestore.io.losses import Loss, require_lossless
-from vrestore.io.mux import Span
+from vrestore.io.trim import Span
 from vrestore.io.output import OutputPlan, plan_output
 from vrestore.io.still import STILL_SUFFIXES
 from vrestore.media import ColorModel, FieldOrder, MediaInfo, SampleFormat
@@ -27,7 +27,7 @@ from vrestore.runtime.channel import depth_for
 from vrestore.runtime.device import Device, ThreadBudget, select_device
 from vrestore.runtime.posix import physical_memory_bytes
 
-__all__ = ["MemoryPlan", "Plan", "make_plan"]
+__all__ = ["MemoryPlan", "Plan", "make_plan", "needs_ycbcr"]
 
 _MIB = 2**20
 _PROGRAM_BYTES = 420 * _MIB
@@ -119,13 +119,11 @@ class Plan:
         return "\n".join(_lines(self))
 
 
-def make_plan(
-    info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | None = None
-) -> Plan:
+def make_plan(info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | None = None) -> Plan:
     """Decides everything.
 
-    `path` is the output.  Raises PlanError where it cannot be done, LossError where something would be lost and
-    `streams.strict` is set, ModelError and DeviceError as their makers say.
+    `path` is the output.  Raises PlanError where it cannot be done, LossError where something
+    would be lost and `streams.strict` is set, ModelError and DeviceError as their makers say.
     """
     video = info.video
     device = select_device(preset.run.device)
@@ -133,11 +131,17 @@ def make_plan(
     model = registry.find(preset.restore.model, device.kind)
     still = info.is_still and PurePath(path).suffix.lower() in STILL_SUFFIXES
     multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
-    size = plan_size(preset.size, video.width, video.height, video.sar,
-                     network_scales=model.scales,
-                     multiple=(1, 1) if preset.size.fit is None else multiple)
-    source_color = resolve(video.color, preset.color, video.format, video.width, video.height,
-                           video.average_rate)
+    size = plan_size(
+        preset.size,
+        video.width,
+        video.height,
+        video.sar,
+        network_scales=model.scales,
+        multiple=(1, 1) if preset.size.fit is None else multiple,
+    )
+    source_color = resolve(
+        video.color, preset.color, video.format, video.width, video.height, video.average_rate
+    )
     output = None
     if not still:
         target = _target(info, size, source_color, threads)
@@ -145,35 +149,68 @@ def make_plan(
         output = plan_output(path, info, target, preset.encode, preset.streams, exact=exact)
     form = _still_format(video.format, path) if output is None else output.choice.format
     output_color = target_color(
-        source_color, preset.color, form=video.format, to_form=form,
-        size=(video.width, video.height), to_size=size.output)
+        source_color,
+        preset.color,
+        form=video.format,
+        to_form=form,
+        size=(video.width, video.height),
+        to_size=size.output,
+    )
     if output is not None:
-        output = replace(output, target=replace(output.target, color=output_color.tag),
-                         choice=replace(output.choice, color=output_color.tag))
+        output = replace(
+            output,
+            target=replace(output.target, color=output_color.tag),
+            choice=replace(output.choice, color=output_color.tag),
+        )
     losses = () if output is None else output.losses
     if preset.streams.strict:
         require_lossless(losses)
     return Plan(
-        info=info, path=path, preset=preset, device=device, threads=threads, model=model,
-        size=size, bars=bars, source_color=source_color, output_color=output_color,
-        output=output, format=form, span=_span(preset, info),
-        memory=_memory(preset, info, size, form, output), losses=losses,
-        notes=(*info.guesses, *source_color.notes, *output_color.notes,
-               *(() if output is None else output.streams.notes)))
+        info=info,
+        path=path,
+        preset=preset,
+        device=device,
+        threads=threads,
+        model=model,
+        size=size,
+        bars=bars,
+        source_color=source_color,
+        output_color=output_color,
+        output=output,
+        format=form,
+        span=_span(preset, info),
+        memory=_memory(preset, info, size, form, output),
+        losses=losses,
+        notes=(
+            *info.guesses,
+            *source_color.notes,
+            *output_color.notes,
+            *(() if output is None else output.streams.notes),
+        ),
+    )
 
 
-def _target(info: MediaInfo, size: SizePlan, color: ColorChoice,
-            threads: ThreadBudget) -> VideoTarget:
+def _target(
+    info: MediaInfo, size: SizePlan, color: ColorChoice, threads: ThreadBudget
+) -> VideoTarget:
     """The picture to encode, as far as the source decides it."""
     video = info.video
     unknown = video.field_order is FieldOrder.UNKNOWN
     return VideoTarget(
-        width=size.output[0], height=size.output[1], format=video.format, color=color.tag,
-        sar=size.sar, display_matrix=video.display_matrix, time_base=video.time_base,
-        rate=video.average_rate, mastering_display=video.mastering_display,
-        content_light=video.content_light, side_data=video.side_data,
+        width=size.output[0],
+        height=size.output[1],
+        format=video.format,
+        color=color.tag,
+        sar=size.sar,
+        display_matrix=video.display_matrix,
+        time_base=video.time_base,
+        rate=video.average_rate,
+        mastering_display=video.mastering_display,
+        content_light=video.content_light,
+        side_data=video.side_data,
         field_order=FieldOrder.PROGRESSIVE if unknown else video.field_order,
-        threads=threads.encode)
+        threads=threads.encode,
+    )
 
 
 def _still_format(source: SampleFormat, path: str) -> SampleFormat:
@@ -201,8 +238,9 @@ def _span(preset: Preset, info: MediaInfo) -> Span | None:
     return Span(start=zero + start, stop=None if stop is None else zero + stop)
 
 
-def _memory(preset: Preset, info: MediaInfo, size: SizePlan, form: SampleFormat,
-            output: OutputPlan | None) -> MemoryPlan:
+def _memory(
+    preset: Preset, info: MediaInfo, size: SizePlan, form: SampleFormat, output: OutputPlan | None
+) -> MemoryPlan:
     """Depths that the budget allows, and the sum of everything."""
     video = info.video
     code_in = video.format.frame_bytes(video.width, video.height)
@@ -217,8 +255,9 @@ def _memory(preset: Preset, info: MediaInfo, size: SizePlan, form: SampleFormat,
     if budget is None:
         budget = min((physical_memory_bytes() or 8 * 2**30) // 2, fixed + 2 * 2**30)
     depth = depth_for(code_in + code_out, max(0, budget - fixed), 1)
-    return MemoryPlan(depth=depth, channels=depth * (code_in + code_out), decoder=decoder,
-                      encoder=held, work=work)
+    return MemoryPlan(
+        depth=depth, channels=depth * (code_in + code_out), decoder=decoder, encoder=held, work=work
+    )
 
 
 # ---------------------------------------------------------------------------------------- text
@@ -228,13 +267,17 @@ def _lines(plan: Plan) -> Iterator[str]:
     video, size = plan.info.video, plan.size
     yield f"{plan.info.path} -> {plan.path}"
     yield f"  preset   {plan.preset.name}: {plan.preset.description}"
-    yield (f"  picture  {video.width}x{video.height} {video.pixel_format}"
-           f" -> {size.output[0]}x{size.output[1]} {_format(plan)}{_steps(size)}")
+    yield (
+        f"  picture  {video.width}x{video.height} {video.pixel_format}"
+        f" -> {size.output[0]}x{size.output[1]} {_format(plan)}{_steps(size)}"
+    )
     yield f"  model    {plan.model.name} x{size.network_scale} on {plan.device.name}"
     if plan.bars is not None and plan.bars.found:
         inside = plan.bars.picture
-        yield (f"  bars     picture {inside.width}x{inside.height} at {inside.x},{inside.y}; "
-               "bars are put back")
+        yield (
+            f"  bars     picture {inside.width}x{inside.height} at {inside.x},{inside.y}; "
+            "bars are put back"
+        )
     yield f"  colour   {_color(plan.output_color)}"
     if plan.output is not None:
         yield f"  encoder  {plan.output.choice.reason}"
@@ -242,11 +285,12 @@ def _lines(plan: Plan) -> Iterator[str]:
         name = plan.output.container.name
         yield f"  file     {name}, {kept} other stream{'s' * (kept != 1)} kept"
     threads = plan.threads
-    yield (f"  threads  decode {threads.decode}, network {threads.torch}, "
-           f"encode {threads.encode}")
+    yield (f"  threads  decode {threads.decode}, network {threads.torch}, encode {threads.encode}")
     memory = plan.memory
-    yield (f"  memory   about {plan.mebibytes_expected} MiB ({memory.depth} frames a queue, "
-           f"{memory.encoder // _MIB} MiB in the encoder)")
+    yield (
+        f"  memory   about {plan.mebibytes_expected} MiB ({memory.depth} frames a queue, "
+        f"{memory.encoder // _MIB} MiB in the encoder)"
+    )
     if plan.info.path == "-":
         yield "  resume   not possible from standard input"
     yield from (f"  note     {note}" for note in plan.notes)
@@ -274,17 +318,32 @@ def _color(choice: ColorChoice) -> str:
     working = choice.working
     names = [working.matrix, working.primaries, working.transfer, working.range]
     words = "/".join(value.name.lower() for value in names)
-    return words if choice.tag == working else f"{words} (tags: " + "/".join(
-        value.name.lower() for value in (choice.tag.matrix, choice.tag.primaries,
-                                         choice.tag.transfer, choice.tag.range)) + ")"
+    return (
+        words
+        if choice.tag == working
+        else f"{words} (tags: "
+        + "/".join(
+            value.name.lower()
+            for value in (
+                choice.tag.matrix,
+                choice.tag.primaries,
+                choice.tag.transfer,
+                choice.tag.range,
+            )
+        )
+        + ")"
+    )
 
 
-def is_reference(model: ModelSpec) -> bool:
+def _is_reference(model: ModelSpec) -> bool:
     """Whether the model is one of the references, which take any colour model."""
     return model.arch in ("identity", "resize")
 
 
 def needs_ycbcr(plan: Plan) -> bool:
     """Whether RGB frames must become YCbCr for the model."""
-    return (plan.info.video.format.model is ColorModel.RGB and plan.model.space == "ycbcr"
-            and not is_reference(plan.model))
+    return (
+        plan.info.video.format.model is ColorModel.RGB
+        and plan.model.space == "ycbcr"
+        and not _is_reference(plan.model)
+    )

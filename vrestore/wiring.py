@@ -16,7 +16,7 @@ from typing import Any
 
 from vrestore import preset as presets
 from vrestore.chain import analysis, restoration
-from vrestore.errors import InputError, OutputError, VRestoreError
+from vrestore.errors import InputError, OutputError, PresetError, VRestoreError
 from vrestore.io.decode import DecodeConfig, Decoder, DecodeReport
 from vrestore.io.encode import Encoder
 from vrestore.io.mux import Muxer
@@ -57,17 +57,24 @@ def probe(source: str, *, fps: str | None = None, count: bool = False) -> MediaI
     `fps` is the rate of an image sequence; `count` reads the whole source to count its frames.
     Raises InputError.
     """
-    return look_up(source, DecodeConfig(fps=fps), count=count)
+    return look_up(source, _sequence_rate(fps), count=count)
 
 
 def export_cuts(source: str, path: str, *, fps: str | None = None) -> int:
     """Finds the shots of a source, writes them as a cut list, and returns how many there are."""
-    cuts = find_shots(source, DecodeConfig(fps=fps))
+    cuts = find_shots(source, _sequence_rate(fps))
     try:
         Path(path).write_text(format_cuts(cuts), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from error
     return len(cuts)
+
+
+def _sequence_rate(fps: str | None) -> DecodeConfig:
+    try:
+        return DecodeConfig(fps=fps)
+    except ValueError as error:
+        raise PresetError(f"--{error}") from error
 
 
 def plan(
@@ -119,8 +126,12 @@ def restore_frames(frames: Iterable[Frame], planned: Plan) -> Iterator[Frame]:
     `planned` says how, as `plan(...)` made it for a source of the same kind.  Leaving the loop
     early ends the threads.
     """
-    return stream(("frames", frames), _stages(planned, BufferPool(), Tally()),
-                  depths=planned.memory.depth, device=planned.device)
+    return stream(
+        ("frames", frames),
+        _stages(planned, BufferPool(), _Tally()),
+        depths=planned.memory.depth,
+        device=planned.device,
+    )
 
 
 # ---------------------------------------------------------------------------------------- video
@@ -134,7 +145,7 @@ class Assembly:
     decoder: Decoder
     encoder: Encoder
     muxer: Muxer
-    tally: Tally
+    tally: _Tally
     pool: BufferPool
 
 
@@ -142,23 +153,34 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
     """Opens both files and connects the stages.  Raises InputError, OutputError, EncodeError."""
     assert planned.output is not None, "a still has no pipeline"
     info = planned.info
-    decoder = Decoder(info.path, planned.preset.input, stream=info.video.stream.index,
-                      threads=planned.threads.decode)
+    decoder = Decoder(
+        info.path,
+        planned.preset.input,
+        stream=info.video.stream.index,
+        threads=planned.threads.decode,
+    )
     try:
-        encoder, muxer = open_output(planned.output, info, overwrite=overwrite, span=planned.span,
-                                     frames=planned.frames_expected)
+        encoder, muxer = open_output(
+            planned.output,
+            info,
+            overwrite=overwrite,
+            span=planned.span,
+            frames=planned.frames_expected,
+        )
     except BaseException:
         decoder.close()
         raise
-    tally, pool = Tally(), BufferPool()
+    tally, pool = _Tally(), BufferPool()
     pipeline = Pipeline(
         ("decode", decoder),
         [*_stages(planned, pool, tally), ("encode", encoder)],
         ("mux", muxer),
         depths=[*[planned.memory.depth] * 3, _PACKETS],
-        device=planned.device)
-    return Assembly(pipeline=pipeline, decoder=decoder, encoder=encoder, muxer=muxer,
-                    tally=tally, pool=pool)
+        device=planned.device,
+    )
+    return Assembly(
+        pipeline=pipeline, decoder=decoder, encoder=encoder, muxer=muxer, tally=tally, pool=pool
+    )
 
 
 def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) -> Report:
@@ -173,16 +195,22 @@ def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) ->
     except BaseException:
         run.muxer.abort()
         raise
-    return Report(plan=planned, decoded=run.decoder.report, frames=run.tally.frames,
-                  shots=run.tally.shots, stats=stats, pool=run.pool.stats(),
-                  peak_rss_bytes=MemoryMeter().peak_bytes)
+    return Report(
+        plan=planned,
+        decoded=run.decoder.report,
+        frames=run.tally.frames,
+        shots=run.tally.shots,
+        stats=stats,
+        pool=run.pool.stats(),
+        peak_rss_bytes=MemoryMeter().peak_bytes,
+    )
 
 
 _PACKETS = 8
 """Packets between encoder and muxer; they are small."""
 
 
-def _stages(planned: Plan, pool: BufferPool, tally: Tally) -> list[tuple[str, Op[Any, Any]]]:
+def _stages(planned: Plan, pool: BufferPool, tally: _Tally) -> list[tuple[str, Op[Any, Any]]]:
     """Which op runs in which thread: decided here and nowhere else."""
     return [
         ("analyse", analysis(planned)),
@@ -190,7 +218,7 @@ def _stages(planned: Plan, pool: BufferPool, tally: Tally) -> list[tuple[str, Op
     ]
 
 
-class Tally:
+class _Tally:
     """Op: counts the frames that pass."""
 
     latency = 0
@@ -219,12 +247,17 @@ def _account(run: Assembly) -> None:
     decoded = run.decoder.report
     if decoded.emitted == 0:
         raise InputError("no picture of the source lies in the part that was asked for")
-    counts = {"decoded": decoded.emitted, "restored": run.tally.frames,
-              "encoded": run.encoder.frames, "written": run.muxer.packets}
+    counts = {
+        "decoded": decoded.emitted,
+        "restored": run.tally.frames,
+        "encoded": run.encoder.frames,
+        "written": run.muxer.packets,
+    }
     if len(set(counts.values())) > 1 or not decoded.balanced:
         listed = ", ".join(f"{count} {name}" for name, count in counts.items())
-        raise VRestoreError(f"frames do not add up ({listed}); nothing was written, "
-                            "please report this")
+        raise VRestoreError(
+            f"frames do not add up ({listed}); nothing was written, please report this"
+        )
 
 
 # --------------------------------------------------------------------------------------- stills
@@ -235,20 +268,26 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; give -y to replace it")
     frame, meta = read_still(planned.info.path)
-    tally = Tally()
+    tally = _Tally()
     op = compose(analysis(planned), restoration(planned), tally)
     results = [*op.push(frame), *op.flush()]
     (result,) = results
     write_still(output, result, meta)
-    return Report(plan=planned, decoded=DecodeReport(decoded=1, emitted=1), frames=1, shots=1,
-                  stats=None, pool=None, peak_rss_bytes=MemoryMeter().peak_bytes)
+    return Report(
+        plan=planned,
+        decoded=DecodeReport(decoded=1, emitted=1),
+        frames=1,
+        shots=1,
+        stats=None,
+        pool=None,
+        peak_rss_bytes=MemoryMeter().peak_bytes,
+    )
 
 
 # ------------------------------------------------------------------------------------- progress
 
 
-def _observing(observer: Observer, planned: Plan,
-               tally: Tally) -> Callable[[PipelineStats], None]:
+def _observing(observer: Observer, planned: Plan, tally: _Tally) -> Callable[[PipelineStats], None]:
     info, meter = planned.info, MemoryMeter()
     total = planned.frames_expected
     length = info.duration_seconds_from_header
@@ -256,23 +295,33 @@ def _observing(observer: Observer, planned: Plan,
     def observe(stats: PipelineStats) -> None:
         elapsed = stats.elapsed_seconds or 1e-9
         bounding = stats.bounding
-        observer(Progress(
-            elapsed_seconds=stats.elapsed_seconds,
-            frames_done=tally.frames,
-            frames_total=total,
-            position_seconds=float(tally.last - tally.first),
-            duration_seconds=None if length is None else float(length),
-            shot=tally.shots - 1 if tally.shots else None,
-            stages=tuple(
-                StageProgress(name=stage.name, items=max(stage.items_out, stage.items_in),
-                              busy_share=stats.busy_share(stage),
-                              fps=max(stage.items_out, stage.items_in) / elapsed)
-                for stage in stats.stages),
-            channels=tuple(
-                ChannelProgress(name=channel.name, depth=channel.depth, capacity=channel.capacity)
-                for channel in stats.channels),
-            rss_bytes=meter.current_bytes or 0,
-            bound_by=None if bounding is None else bounding.name))
+        observer(
+            Progress(
+                elapsed_seconds=stats.elapsed_seconds,
+                frames_done=tally.frames,
+                frames_total=total,
+                position_seconds=float(tally.last - tally.first),
+                duration_seconds=None if length is None else float(length),
+                shot=tally.shots - 1 if tally.shots else None,
+                stages=tuple(
+                    StageProgress(
+                        name=stage.name,
+                        items=max(stage.items_out, stage.items_in),
+                        busy_share=stats.busy_share(stage),
+                        fps=max(stage.items_out, stage.items_in) / elapsed,
+                    )
+                    for stage in stats.stages
+                ),
+                channels=tuple(
+                    ChannelProgress(
+                        name=channel.name, depth=channel.depth, capacity=channel.capacity
+                    )
+                    for channel in stats.channels
+                ),
+                rss_bytes=meter.current_bytes or 0,
+                bound_by=None if bounding is None else bounding.name,
+            )
+        )
 
     return observe
 
@@ -280,5 +329,5 @@ def _observing(observer: Observer, planned: Plan,
 def _preset(preset: str | Preset, overrides: Mapping[str, object] | None) -> Preset:
     chosen = presets.load(preset) if isinstance(preset, str) else preset
     return chosen.override_all(
-        Setting(key=key, value=value, origin="argument")
-        for key, value in (overrides or {}).items())
+        Setting(key=key, value=value, origin="argument") for key, value in (overrides or {}).items()
+    )

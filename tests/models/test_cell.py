@@ -109,6 +109,14 @@ def test_an_absent_neighbour_counts_for_nothing(make_cell: MakeCell):
         assert torch.equal(fusion(c, knobs(), YUV420).cells, c.now)
 
 
+def test_where_no_flow_can_be_believed_the_frame_itself_is_taken():
+    nothing = torch.zeros(1, 1, 6, 7)
+    c = candidates(trust_before=nothing, trust_after=nothing)
+    with torch.no_grad():
+        fused = InputFusion()(c, knobs(), YUV420)
+    assert float((fused.cells - c.now).abs().max()) < 0.05
+
+
 def test_a_speck_in_one_frame_is_replaced_by_its_neighbours():
     fusion = InputFusion()
     clean = torch.full((1, 6, 6, 7), 0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from vrestore.models.nets.align import Aligner, crop, global_shift
+from vrestore.models.nets.align import Aligner, crop, gauss_newton, global_shift
 from vrestore.models.nets.warp import local_range, sample, sample_sharp, sampling_grid, validity
 
 
@@ -65,6 +65,19 @@ def test_the_whole_picture_is_found_a_hundred_samples_away():
     first, second = field[..., 4:20], field[..., 7:23]
     assert global_shift(first, second).flatten().tolist() == [-3.0, 0.0]
     assert global_shift(first, first).flatten().tolist() == [0.0, 0.0]
+
+
+def test_a_step_finds_the_fraction_of_a_sample():
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
+
+    def seen(dx: float, dy: float) -> torch.Tensor:
+        u, v = x + dx, y + dy
+        return (torch.sin(0.3 * u + 0.1 * v) + torch.cos(0.25 * v - 0.05 * u)).view(1, 1, 48, 64)
+
+    step = gauss_newton(seen(0, 0), seen(-0.3, 0.2), torch.tensor(1e-4))
+    inside = step[..., 4:-4, 4:-4]
+    assert torch.allclose(inside[:, 0], torch.tensor(0.3), atol=0.05)
+    assert torch.allclose(inside[:, 1], torch.tensor(-0.2), atol=0.05)
 
 
 def test_flows_cover_any_size_of_picture():

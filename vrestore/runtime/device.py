@@ -29,6 +29,7 @@ from vrestore.runtime.posix import physical_memory_bytes, usable_cores
 __all__ = [
     "CPU",
     "Device",
+    "HasTensors",
     "Lane",
     "RunConfig",
     "ThreadBudget",
@@ -166,14 +167,14 @@ def list_devices() -> tuple[Device, ...]:
 def select_device(wanted: str) -> Device:
     """The device meant by "auto", "cpu", "cuda", "cuda:1", "1" (the same), "mps" or "xpu:0".
 
-    "auto" is the first CUDA device, or else the CPU.
+    "auto" is the first device of a kind that vrestore's tests ran on; others are used when named.
 
     Raises:
         DeviceError: there is none such; names those that there are.
     """
     devices = list_devices()
     if wanted == "auto":
-        return next((device for device in devices if device.kind == "cuda"), CPU)
+        return next(device for device in devices if device.tested)
     name = f"cuda:{wanted}" if wanted.isdecimal() else wanted
     for device in devices:
         if name in (device.name, device.kind):

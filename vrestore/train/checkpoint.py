@@ -18,7 +18,7 @@ from vrestore.train.config import SIZES, TrainConfig
 
 FORMAT = 1
 
-FUSION_RATE = 0.2
+FUSION_RATE = 0.4
 """Learning rate of the fusions relative to the trunk's; they start from a good prior."""
 
 Point = dict[str, float | str]

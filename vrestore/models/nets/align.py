@@ -4,7 +4,8 @@
     1/32      81 shifts of the whole picture      one global translation, +-128 luma samples
     1/8       correlation over 9x9 cells          +-32 around it
     1/4       features of both, convolutions      a few samples around that
-    1/2       2x2 luma blocks, convolutions       the fraction of a sample
+    1/2       2x2 luma blocks, convolutions       the rest, to about a sample
+    1/2       one Gauss-Newton step               the fraction of a sample
 
 Each level corrects the one before; coordinates are fp32.  Feature maps are made once per frame
 and serve both of its pairs.
@@ -60,6 +61,26 @@ def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
     )
 
 
+def gauss_newton(a: Tensor, moved: Tensor, damping: Tensor, radius: int = 2) -> Tensor:
+    """One step of Lucas and Kanade, (N, 2, H/2, W/2) in samples, at most one sample long.
+
+    A division is what a few convolutions are worst at, and what the fraction of a sample needs.
+    `a` and `moved` are (N, 1, H, W); the window has `2 * radius + 1` cells of the grid a side.
+    """
+    mean = F.pad(0.5 * (a + moved), (1, 1, 1, 1), mode="replicate")
+    x = 0.5 * (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2])
+    y = 0.5 * (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1])
+    difference = a - moved
+    products = F.avg_pool2d(torch.cat((x * x, x * y, y * y, x * difference, y * difference), 1), 2)
+    size = 2 * radius + 1
+    for window, pad in (((size, 1), (radius, 0)), ((1, size), (0, radius))):
+        products = F.avg_pool2d(products, window, 1, pad, count_include_pad=False)
+    xx, xy, yy, xd, yd = products.unbind(1)
+    xx, yy = xx + damping, yy + damping
+    step = torch.stack((yy * xd - xy * yd, xx * yd - xy * xd), 1)
+    return (step / (xx * yy - xy * xy).unsqueeze(1)).clamp(-1.0, 1.0)
+
+
 def _offsets(radius: int, like: Tensor) -> Tensor:
     """(2, (2*radius+1)**2): x and y of each correlation channel."""
     axis = torch.arange(-radius, radius + 1, dtype=torch.float32, device=like.device)
@@ -104,6 +125,7 @@ class Aligner(nn.Module):
         self.at_eighth = self._decoder(81 + 24, 32)
         self.at_quarter = self._decoder(16 + 16 + 2, 24)
         self.at_half = self._decoder(4 + 4 + 2, 16)
+        self.damping = nn.Parameter(torch.tensor(-5.5))
 
     @staticmethod
     def _decoder(inputs: int, width: int) -> nn.Sequential:
@@ -152,7 +174,9 @@ class Aligner(nn.Module):
         moved = sample(b.luma, sampling_grid(flow2, height, width))
         blocks = torch.cat((to_cells(a.luma, 2, 2), to_cells(a.luma - moved, 2, 2), flow2 / 8), 1)
         residual = self.at_half(blocks.contiguous(memory_format=torch.channels_last))
-        return [flow8, flow4, flow2 + residual]
+        flow2 = flow2 + residual
+        moved = sample(b.luma, sampling_grid(flow2, height, width))
+        return [flow8, flow4, flow2 + gauss_newton(a.luma, moved, F.softplus(self.damping))]
 
 
 def crop(flow: Tensor, h: int, w: int) -> Tensor:

@@ -37,7 +37,7 @@ from vrestore.models.nets.grid import (
 from vrestore.models.nets.warp import sample, sample_sharp, sampling_grid
 
 STEM_MAPS = 4
-"""Remaining noise, distance of the frame from its neighbours, noise level, strength."""
+"""Remaining noise less 1, distance of the frame from its neighbours, noise level, strength."""
 
 
 class Convolution(nn.Module):
@@ -126,6 +126,9 @@ class Cell(nn.Module):
         self.fusion = InputFusion()
         self.blend = nn.ModuleDict({str(s): OutputBlend(s) for s in scales if s > 1})
         self.stem = Convolution(24 + STEM_MAPS, width, folded=folded)
+        with torch.no_grad():
+            # What only neighbours can fill is added to a trunk that already restores stills.
+            self.stem.weight[:, 12 : 12 + 12 + 2] = 0.0
         self.trunk = nn.ModuleList(Convolution(width, width, folded=folded) for _ in range(depth))
         self.heads = nn.ModuleDict()
         for s in scales:
@@ -214,7 +217,7 @@ class Cell(nn.Module):
         h, w = cells.shape[-2:]
         deep = torch.cat(
             (
-                fused.cells, cells - fused.cells, fused.noise, fused.distance,
+                fused.cells, cells - fused.cells, fused.noise - 1.0, fused.distance,
                 knobs.expand(-1, -1, h, w),
             ),
             1,

@@ -22,6 +22,9 @@ LEARNED_AT_MOST = 4.0
 """Largest learned change of a logit: without a bound the first clean samples drive all weights to
 the current frame, where no gradient is left to bring them back."""
 
+FARTHEST = 0.25
+"""Distances beyond this count no further, in luma 0..1."""
+
 _ABSENT = -1e4
 
 
@@ -70,7 +73,7 @@ class InputFusion(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.tensor((0.5, 0.5, -0.5, -0.5)))
         self.steepness = nn.Parameter(torch.full((4,), 1.0))
-        self.doubt = nn.Parameter(torch.tensor(4.0))
+        self.doubt = nn.Parameter(torch.tensor(12.0))
         self.faith = nn.Parameter(torch.tensor(5.0))
         """How much strength 0 speaks for the current frame."""
         self.net = nn.Sequential(
@@ -107,7 +110,7 @@ class InputFusion(nn.Module):
                 torch.minimum(ns, na),
                 torch.minimum(ns, sa),
                 torch.minimum(na, sa),
-                pairs[:, 3:].amin(1, keepdim=True),
+                pairs[:, 3:].amin(1, keepdim=True) + torch.maximum(no_state, no_after),
             ),
             1,
         )
@@ -123,12 +126,14 @@ class InputFusion(nn.Module):
             1,
         )  # fmt: skip
         features = features.contiguous(memory_format=torch.channels_last)
+        # Where no flow can be believed the current frame must win whatever agrees with what: full
+        # doubt outweighs the largest distance.
         doubt = self.doubt * torch.cat(
             (torch.zeros_like(no_state), no_state, no_after, torch.maximum(no_state, no_after)), 1
-        )
+        ).square()
         prior = (
             self.bias.view(1, 4, 1, 1)
-            - self.steepness.view(1, 4, 1, 1) * distance / 0.03
+            - self.steepness.view(1, 4, 1, 1) * distance.clamp(max=FARTHEST) / 0.03
             - doubt
         )
         clean = self.faith * torch.exp(-10.0 * knobs[:, 1:])
@@ -173,7 +178,7 @@ class OutputBlend(nn.Module):
     def __init__(self, scale: int) -> None:
         super().__init__()
         self.scale = scale
-        self.bias = nn.Parameter(torch.tensor(-0.5))
+        self.bias = nn.Parameter(torch.tensor(-2.5))
         self.steepness = nn.Parameter(torch.tensor(1.0))
         self.net = nn.Conv2d(10, (2 * scale) ** 2, 3, padding=1)
         nn.init.zeros_(self.net.weight)
