@@ -128,7 +128,7 @@ def test_a_reference_model_implies_plain_unless_a_preset_is_named():
         (["-s", "two"], "size.scale must be a whole number"),
         (["-q", "99"], "quality"),
         (["-g", "0,1"], "one device"),
-        (["--deinterlace", "bwdif"], "no such stage yet"),
+        (["--deinterlace", "nnedi"], "mode must be one of auto, off, bob"),
         (["--ivtc", "on"], "no such stage yet"),
         (["-Z", "hd-to-4"], "did you mean 'hd-to-4k'"),
     ],
@@ -139,8 +139,14 @@ def test_a_wrong_flag_is_refused_with_the_remedy(words, message):
     assert message in str(caught.value)
 
 
-def test_flags_for_stages_to_come_accept_that_nothing_is_done():
-    assert parse("--deinterlace", "off", "--ivtc", "auto").name == "auto"
+def test_a_flag_for_a_stage_to_come_accepts_that_nothing_is_done():
+    assert parse("--ivtc", "auto").name == "auto"
+
+
+def test_deinterlacers_are_known_by_the_names_of_other_tools():
+    assert parse().deinterlace.mode == "off"
+    for word in ("auto", "off", "bob", "same-rate", "bwdif", "yadif", "decomb"):
+        assert parse("--deinterlace", word).deinterlace.mode == word
 
 
 # ------------------------------------------------------------------------- what users see of it

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from vrestore.errors import PresetError
+from vrestore.io.deinterlace import Deinterlace
 from vrestore.media import Frame
 from vrestore.models import restorer
 from vrestore.ops.bars import BarsAround
@@ -31,8 +32,12 @@ __all__ = ["analysis", "restoration"]
 _MAX_CUT_LIST_BYTES = 16 * 2**20
 
 
-def analysis(plan: Plan) -> Op[Frame, Frame]:
-    """Marks where shots begin; code values in, the same code values out."""
+def analysis(plan: Plan, fields: Deinterlace | None = None) -> Op[Frame, Frame]:
+    """Marks where shots begin, then makes pictures of `fields` where the plan says so.
+
+    Code values in and out.  Shots are known first, so that a cut list counts the source's pictures
+    and no field is filled in from the other side of a cut.
+    """
     config = plan.preset.cuts
     color = plan.source_color.working
     if config.file is not None:
@@ -41,7 +46,8 @@ def analysis(plan: Plan) -> Op[Frame, Frame]:
         marker = DetectCuts(config)
     else:
         marker = MarkCuts(())
-    return compose(_Recolour(lambda frame: replace(frame, color=color)), marker)
+    recolour = _Recolour(lambda frame: replace(frame, color=color))
+    return compose(recolour, marker, *(() if fields is None else (fields,)))
 
 
 def restoration(plan: Plan, alloc: Alloc | None = None) -> Op[Frame, Frame]:

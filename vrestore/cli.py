@@ -26,7 +26,7 @@ from vrestore.errors import (
     PresetError,
     VRestoreError,
 )
-from vrestore.runtime.posix import tune_allocator
+from vrestore.runtime.posix import tune_process
 
 __all__ = ["EXIT_CODES", "app", "main", "run"]
 
@@ -127,7 +127,7 @@ def run() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command line (without the program's name) and returns the exit status."""
-    tune_allocator()
+    tune_process()
     debug = "--debug" in arguments
     words = _with_verb([word for word in arguments if word != "--debug"])
     try:

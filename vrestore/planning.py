@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import PurePath
 
+from vrestore.io.deinterlace import Deinterlacing, choose_deinterlacing
 from vrestore.io.encode import VideoTarget
 from vrestore.io.losses import Loss, require_lossless
-from vrestore.io.trim import Span
 from vrestore.io.output import OutputPlan, plan_output
 from vrestore.io.still import STILL_SUFFIXES
+from vrestore.io.trim import Span
 from vrestore.media import ColorModel, FieldOrder, MediaInfo, SampleFormat
 from vrestore.models import registry
 from vrestore.models.registry import ModelSpec
@@ -38,6 +39,9 @@ _DECODER_FRAMES = 12
 
 _UNIT_FRAMES = 3
 """float32 frames alive at once inside the restoring stage: before, after, and on the way."""
+
+_FIELD_FRAMES = 6
+"""Code value frames that a deinterlacer holds: three copies in, two results, one waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,9 @@ class Plan:
     bars: BarsFound | None
     """Where the picture is inside its black bars; None where they are not looked for."""
 
+    fields: Deinterlacing | None
+    """How interlaced frames are deinterlaced; None where fields stay as they are."""
+
     source_color: ColorChoice
     output_color: ColorChoice
     output: OutputPlan | None
@@ -97,7 +104,13 @@ class Plan:
 
     @property
     def frames_expected(self) -> int | None:
-        """As the source claims, within the kept part; None where it does not say."""
+        """Frames to be written, at most, as the source claims; None where it does not say."""
+        count = self._source_frames_expected
+        return count if count is None or self.fields is None else count * self.fields.rate
+
+    @property
+    def _source_frames_expected(self) -> int | None:
+        """Within the kept part."""
         config, count = self.preset.input, self.info.video.frame_count
         if config.frames is not None:
             first, stop = config.numbers
@@ -139,12 +152,13 @@ def make_plan(info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | N
         network_scales=model.scales,
         multiple=(1, 1) if preset.size.fit is None else multiple,
     )
+    fields = choose_deinterlacing(preset.deinterlace, video, is_still=info.is_still)
     source_color = resolve(
         video.color, preset.color, video.format, video.width, video.height, video.average_rate
     )
     output = None
     if not still:
-        target = _target(info, size, source_color, threads)
+        target = _target(info, size, source_color, fields, threads)
         exact = model.arch == "identity" and size.output == (video.width, video.height)
         output = plan_output(path, info, target, preset.encode, preset.streams, exact=exact)
     form = _still_format(video.format, path) if output is None else output.choice.format
@@ -174,15 +188,17 @@ def make_plan(info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | N
         model=model,
         size=size,
         bars=bars,
+        fields=fields,
         source_color=source_color,
         output_color=output_color,
         output=output,
         format=form,
         span=_span(preset, info),
-        memory=_memory(preset, info, size, form, output),
+        memory=_memory(preset, info, size, form, output, fields),
         losses=losses,
         notes=(
             *info.guesses,
+            *_field_notes(info, fields),
             *source_color.notes,
             *output_color.notes,
             *(() if output is None else output.streams.notes),
@@ -190,12 +206,26 @@ def make_plan(info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | N
     )
 
 
+def _field_notes(info: MediaInfo, fields: Deinterlacing | None) -> Iterator[str]:
+    order = info.video.field_order
+    if fields is None and order in (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST):
+        yield (
+            f"the source is interlaced ({order.value}) and its fields stay woven; "
+            "--deinterlace auto makes a whole picture of each"
+        )
+
+
 def _target(
-    info: MediaInfo, size: SizePlan, color: ColorChoice, threads: ThreadBudget
+    info: MediaInfo,
+    size: SizePlan,
+    color: ColorChoice,
+    fields: Deinterlacing | None,
+    threads: ThreadBudget,
 ) -> VideoTarget:
     """The picture to encode, as far as the source decides it."""
     video = info.video
-    unknown = video.field_order is FieldOrder.UNKNOWN
+    progressive = fields is not None or video.field_order is FieldOrder.UNKNOWN
+    doubling = 1 if fields is None else fields.rate
     return VideoTarget(
         width=size.output[0],
         height=size.output[1],
@@ -203,12 +233,12 @@ def _target(
         color=color.tag,
         sar=size.sar,
         display_matrix=video.display_matrix,
-        time_base=video.time_base,
-        rate=video.average_rate,
+        time_base=video.time_base / doubling,
+        rate=None if video.average_rate is None else video.average_rate * doubling,
         mastering_display=video.mastering_display,
         content_light=video.content_light,
         side_data=video.side_data,
-        field_order=FieldOrder.PROGRESSIVE if unknown else video.field_order,
+        field_order=FieldOrder.PROGRESSIVE if progressive else video.field_order,
         threads=threads.encode,
     )
 
@@ -239,7 +269,12 @@ def _span(preset: Preset, info: MediaInfo) -> Span | None:
 
 
 def _memory(
-    preset: Preset, info: MediaInfo, size: SizePlan, form: SampleFormat, output: OutputPlan | None
+    preset: Preset,
+    info: MediaInfo,
+    size: SizePlan,
+    form: SampleFormat,
+    output: OutputPlan | None,
+    fields: Deinterlacing | None,
 ) -> MemoryPlan:
     """Depths that the budget allows, and the sum of everything."""
     video = info.video
@@ -250,6 +285,7 @@ def _memory(
     decoder = _DECODER_FRAMES * code_in
     held = 0 if output is None else output.choice.spec.held_frames * code_out
     work = _UNIT_FRAMES * (unit_in + unit_out)
+    work += 0 if fields is None else _FIELD_FRAMES * code_in
     fixed = _PROGRAM_BYTES + decoder + held + work
     budget = preset.run.memory_bytes
     if budget is None:
@@ -278,6 +314,8 @@ def _lines(plan: Plan) -> Iterator[str]:
             f"  bars     picture {inside.width}x{inside.height} at {inside.x},{inside.y}; "
             "bars are put back"
         )
+    if plan.fields is not None:
+        yield f"  fields   {plan.fields}"
     yield f"  colour   {_color(plan.output_color)}"
     if plan.output is not None:
         yield f"  encoder  {plan.output.choice.reason}"

@@ -19,6 +19,7 @@ from typing import Any
 from vrestore import setting_type
 from vrestore.errors import PresetError
 from vrestore.io.decode import DecodeConfig
+from vrestore.io.deinterlace import DeinterlaceConfig
 from vrestore.io.encode import EncodeConfig
 from vrestore.io.streams import StreamsConfig
 from vrestore.models.restorer import RestoreConfig
@@ -69,6 +70,7 @@ class Preset:
     input: DecodeConfig = field(default_factory=DecodeConfig)
     color: ColorConfig = field(default_factory=ColorConfig)
     cuts: CutsConfig = field(default_factory=CutsConfig)
+    deinterlace: DeinterlaceConfig = field(default_factory=DeinterlaceConfig)
     restore: RestoreConfig = field(default_factory=RestoreConfig)
     size: SizeConfig = field(default_factory=SizeConfig)
     encode: EncodeConfig = field(default_factory=EncodeConfig)

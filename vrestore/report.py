@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vrestore.io.decode import DecodeReport
+from vrestore.io.deinterlace import FieldReport
 from vrestore.planning import Plan
 from vrestore.runtime.pool import PoolStats
 from vrestore.runtime.stats import PipelineStats
@@ -23,7 +24,10 @@ class Report:
     """What became of everything the source held."""
 
     frames: int
-    """Frames written; equal to `decoded.emitted`, or the run would have failed."""
+    """Frames written: `decoded.emitted` and `fields.added`, or the run would have failed."""
+
+    fields: FieldReport | None
+    """None where nothing was to be deinterlaced."""
 
     shots: int
     stats: PipelineStats | None
@@ -32,6 +36,10 @@ class Report:
     pool: PoolStats | None
     peak_rss_bytes: int | None
     """Of the whole process."""
+
+    @property
+    def _added(self) -> int:
+        return 0 if self.fields is None else self.fields.added
 
     @property
     def facts(self) -> dict[str, object]:
@@ -49,13 +57,27 @@ class Report:
             "repaired_pts": decoded.repaired_pts,
             "rescaled": decoded.rescaled,
             "truncated": decoded.truncated,
-            "accounted": decoded.balanced and decoded.emitted == self.frames,
+            "deinterlaced": 0 if self.fields is None else self.fields.deinterlaced,
+            "second_fields": self._added,
+            "accounted": decoded.balanced and decoded.emitted + self._added == self.frames,
             "shots": self.shots,
             "elapsed_seconds": seconds,
             "fps": self.frames / seconds if seconds else None,
             "expected_bytes": self.plan.memory.total,
             "peak_rss_bytes": self.peak_rss_bytes,
             "losses": [str(loss) for loss in self.plan.losses],
+        }
+
+    @property
+    def _deinterlaced(self) -> dict[str, int]:
+        """The map from frames to pictures, in words."""
+        fields = self.fields
+        if fields is None:
+            return {}
+        made = "1 -> 2 fields" if fields.rate == 2 else "1 -> 1"
+        return {
+            f"deinterlaced, {made}": fields.deinterlaced,
+            "not interlaced, passed as they were": fields.frames - fields.deinterlaced,
         }
 
     def __str__(self) -> str:
@@ -71,6 +93,7 @@ class Report:
             )
         explained = {
             "decoded pictures": decoded.decoded if decoded.decoded != self.frames else 0,
+            **self._deinterlaced,
             "inserted for pictures that were lost": decoded.inserted,
             "replaced because damaged": decoded.replaced,
             "lost with nothing before them to repeat": decoded.lost,

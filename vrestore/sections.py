@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from vrestore import setting_type
 from vrestore.errors import PresetError
 from vrestore.io.decode import DecodeConfig
+from vrestore.io.deinterlace import DeinterlaceConfig
 from vrestore.io.encode import EncodeConfig
 from vrestore.io.streams import StreamsConfig
 from vrestore.models.restorer import RestoreConfig
@@ -25,6 +26,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "input": DecodeConfig,
         "color": ColorConfig,
         "cuts": CutsConfig,
+        "deinterlace": DeinterlaceConfig,
         "restore": RestoreConfig,
         "size": SizeConfig,
         "encode": EncodeConfig,

@@ -18,6 +18,7 @@ from vrestore import preset as presets
 from vrestore.chain import analysis, restoration
 from vrestore.errors import InputError, OutputError, PresetError, VRestoreError
 from vrestore.io.decode import DecodeConfig, Decoder, DecodeReport
+from vrestore.io.deinterlace import Deinterlace
 from vrestore.io.encode import Encoder
 from vrestore.io.mux import Muxer
 from vrestore.io.output import open_output
@@ -128,7 +129,7 @@ def restore_frames(frames: Iterable[Frame], planned: Plan) -> Iterator[Frame]:
     """
     return stream(
         ("frames", frames),
-        _stages(planned, BufferPool(), _Tally()),
+        _stages(planned, BufferPool(), _Tally(), _fields(planned)),
         depths=planned.memory.depth,
         device=planned.device,
     )
@@ -146,6 +147,7 @@ class Assembly:
     encoder: Encoder
     muxer: Muxer
     tally: _Tally
+    fields: Deinterlace | None
     pool: BufferPool
 
 
@@ -170,16 +172,22 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
     except BaseException:
         decoder.close()
         raise
-    tally, pool = _Tally(), BufferPool()
+    tally, fields, pool = _Tally(), _fields(planned), BufferPool()
     pipeline = Pipeline(
         ("decode", decoder),
-        [*_stages(planned, pool, tally), ("encode", encoder)],
+        [*_stages(planned, pool, tally, fields), ("encode", encoder)],
         ("mux", muxer),
         depths=[*[planned.memory.depth] * 3, _PACKETS],
         device=planned.device,
     )
     return Assembly(
-        pipeline=pipeline, decoder=decoder, encoder=encoder, muxer=muxer, tally=tally, pool=pool
+        pipeline=pipeline,
+        decoder=decoder,
+        encoder=encoder,
+        muxer=muxer,
+        tally=tally,
+        fields=fields,
+        pool=pool,
     )
 
 
@@ -199,6 +207,7 @@ def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) ->
         plan=planned,
         decoded=run.decoder.report,
         frames=run.tally.frames,
+        fields=None if run.fields is None else run.fields.report,
         shots=run.tally.shots,
         stats=stats,
         pool=run.pool.stats(),
@@ -210,10 +219,16 @@ _PACKETS = 8
 """Packets between encoder and muxer; they are small."""
 
 
-def _stages(planned: Plan, pool: BufferPool, tally: _Tally) -> list[tuple[str, Op[Any, Any]]]:
+def _fields(planned: Plan) -> Deinterlace | None:
+    return None if planned.fields is None else Deinterlace(planned.fields)
+
+
+def _stages(
+    planned: Plan, pool: BufferPool, tally: _Tally, fields: Deinterlace | None
+) -> list[tuple[str, Op[Any, Any]]]:
     """Which op runs in which thread: decided here and nowhere else."""
     return [
-        ("analyse", analysis(planned)),
+        ("analyse", analysis(planned, fields)),
         ("restore", compose(restoration(planned, pool.take), tally)),
     ]
 
@@ -243,12 +258,13 @@ class _Tally:
 
 
 def _account(run: Assembly) -> None:
-    """Frames in are frames out, or the run has failed."""
+    """Frames in are frames out, second fields added, or the run has failed."""
     decoded = run.decoder.report
     if decoded.emitted == 0:
         raise InputError("no picture of the source lies in the part that was asked for")
+    added = 0 if run.fields is None else run.fields.report.added
     counts = {
-        "decoded": decoded.emitted,
+        "decoded, second fields included" if added else "decoded": decoded.emitted + added,
         "restored": run.tally.frames,
         "encoded": run.encoder.frames,
         "written": run.muxer.packets,
@@ -269,7 +285,8 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
         raise OutputError(f"{output} exists; give -y to replace it")
     frame, meta = read_still(planned.info.path)
     tally = _Tally()
-    op = compose(analysis(planned), restoration(planned), tally)
+    fields = _fields(planned)
+    op = compose(analysis(planned, fields), restoration(planned), tally)
     results = [*op.push(frame), *op.flush()]
     (result,) = results
     write_still(output, result, meta)
@@ -277,6 +294,7 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
         plan=planned,
         decoded=DecodeReport(decoded=1, emitted=1),
         frames=1,
+        fields=None if fields is None else fields.report,
         shots=1,
         stats=None,
         pool=None,

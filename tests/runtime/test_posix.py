@@ -36,9 +36,9 @@ def python(root: Path, code: str, **environment: str) -> str:
 
 MEASURE = """
 import resource
-from vrestore.runtime.posix import MemoryMeter, tune_allocator
+from vrestore.runtime.posix import MemoryMeter, tune_process
 if {tune}:
-    tune_allocator()
+    tune_process()
 import torch
 torch.set_num_threads(1)
 def work():
@@ -76,7 +76,7 @@ def test_tuning_saves_page_faults_and_costs_no_peak_memory(root: Path) -> None:
 )
 def test_tuning_leaves_alone_what_the_user_has_set(root: Path, environment: dict[str, str]) -> None:
     code = (
-        "import os; from vrestore.runtime.posix import tune_allocator as tune;"
+        "import os; from vrestore.runtime.posix import tune_process as tune;"
         "print(tune(), os.environ['THP_MEM_ALLOC_ENABLE'])"
     )
     assert python(root, code, **environment, THP_MEM_ALLOC_ENABLE="0") == "False 0"

@@ -97,6 +97,12 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(name="--pad", key="size.pad", value=True, help="Fill up to --size with black."),
     Flag(
+        name="--deinterlace",
+        key="deinterlace.mode",
+        metavar="auto|off|bob|same-rate",
+        help="Interlaced video to whole pictures; bob doubles the rate. Also bwdif, yadif, decomb.",
+    ),
+    Flag(
         name="--cuts",
         key="cuts.file",
         metavar="FILE",

@@ -126,13 +126,12 @@ def _translated(flag: Flag, value: str) -> str:
 
 
 def _require_absent(given: Mapping[str, Any]) -> None:
-    """Deinterlacing and inverse telecine are flags already, stages not yet."""
-    for name in ("deinterlace", "ivtc"):
-        if given[name] not in (None, "auto", "off"):
-            raise PresetError(
-                f"--{name} {given[name]}: this version has no such stage yet; "
-                f"pictures keep their fields (--{name} off)"
-            )
+    """Inverse telecine is a flag already, a stage not yet."""
+    if given["ivtc"] not in (None, "auto", "off"):
+        raise PresetError(
+            f"--ivtc {given['ivtc']}: this version has no such stage yet; "
+            "telecined pictures stay as they are (--ivtc off)"
+        )
 
 
 def _option(*names: str, panel: str = "Picture", metavar: str | None = None, help: str) -> Any:
@@ -155,12 +154,6 @@ _COMMON: Mapping[str, Any] = {
         list[str] | None,
         _option(
             "--set", metavar="SECTION.KEY=VALUE", help="Any other preset key; may be repeated."
-        ),
-    ],
-    "deinterlace": Annotated[
-        str | None,
-        _option(
-            "--deinterlace", metavar="auto|off", help="No deinterlacer exists yet: fields are kept."
         ),
     ],
     "ivtc": Annotated[

@@ -8,6 +8,7 @@ field.  Frames that are not interlaced pass as they are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -201,11 +202,9 @@ class Deinterlace:
         self.report.frames += 1
         self.report.deinterlaced += order is not FieldOrder.PROGRESSIVE
         self._waiting[self._graph.taken] = frame, order
-        try:
+        with self._explained(repr(frame)):
             self._graph.push(self._marker.marked(_copied(frame, name), order))
             made = list(self._graph.ready())
-        except av.FFmpegError as error:
-            raise VRestoreError(f"{self._plan.filter} refused {frame!r}: {error}") from error
         for picture in made:
             yield self._shown(picture, pts)
 
@@ -215,9 +214,20 @@ class Deinterlace:
     def _end(self, until: int | None) -> Iterator[Frame]:
         """What the filter holds back; `until` is the pts of what comes next, if anything does."""
         graph, self._graph = self._graph, None
-        for picture in () if graph is None else graph.end():
+        if graph is None:
+            return
+        with self._explained("the end of a shot"):
+            made = list(graph.end())
+        for picture in made:
             yield self._shown(picture, until)
         self._waiting.clear()
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except av.FFmpegError as error:
+            raise VRestoreError(f"{self._plan.filter} refused {what}: {error}") from error
 
     def _shown(self, picture: _Made, until: int | None) -> Frame:
         frame, order = self._waiting[picture.number]
@@ -295,7 +305,7 @@ class _Made:
 class _FilterGraph:
     """bwdif or yadif for frames of one shape, each deinterlaced or not as it is flagged.
 
-    Frames are numbered by their pts; the filter gives fields twice that and the number between.
+    Frames are numbered by their pts; a second field is half way to the next number.
     """
 
     def __init__(self, plan: Deinterlacing, name: str, width: int, height: int) -> None:
@@ -303,10 +313,10 @@ class _FilterGraph:
         self.shape = name, width, height
         self.taken = 0
         """Frames pushed so far."""
+        self._given = -1
+        """Number of the picture given last."""
         mode = "send_field" if plan.rate == 2 else "send_frame"
-        self._graph = _graph(
-            self.shape, plan.filter, f"mode={mode}:parity=auto:deint=interlaced"
-        )
+        self._graph = _graph(self.shape, plan.filter, f"mode={mode}:parity=auto:deint=interlaced")
 
     def push(self, picture: av.VideoFrame) -> None:
         picture.pts, picture.time_base = self.taken, Fraction(1)
@@ -322,8 +332,10 @@ class _FilterGraph:
                 return
             assert isinstance(picture, av.VideoFrame)
             assert picture.pts is not None and picture.time_base is not None
-            number, is_second = divmod(int(2 * picture.pts * picture.time_base), 2)
-            yield _Made(number, bool(is_second), picture, picture.format.name == self.shape[0])
+            number = int(picture.pts * picture.time_base)
+            # Not told by its time: of a single frame both fields get the same.
+            is_second, self._given = number == self._given, number
+            yield _Made(number, is_second, picture, picture.format.name == self.shape[0])
 
     def end(self) -> Iterator[_Made]:
         """The last pictures; nothing can be pushed afterwards."""

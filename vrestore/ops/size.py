@@ -154,7 +154,7 @@ def plan_size(config: SizeConfig, width: int, height: int, sar: Fraction = Fract
     tag = Fraction(1) if square else sar
     box: tuple[Fraction, Fraction] | None = None
     if config.fit is not None:
-        box = _box(config.fit, tag, upright=wide * tag < high)
+        box = _box(config, config.fit, tag, upright=wide * tag < high)
         picture = _fitted(wide, high, box, multiple)
     else:
         scale = config.scale or 1
@@ -168,12 +168,15 @@ def plan_size(config: SizeConfig, width: int, height: int, sar: Fraction = Fract
                     picture=picture, output=output, offset=offset, sar=tag)
 
 
-def _box(fit: str, sar: Fraction, upright: bool) -> tuple[Fraction, Fraction]:
-    """The box in samples of this shape that is displayed at no more than the size asked for."""
+def _box(config: SizeConfig, fit: str, sar: Fraction,
+         upright: bool) -> tuple[Fraction, Fraction]:
+    """The largest size in samples of shape `sar`: no side of it is longer than the box, neither
+    stored nor displayed.  Where it is to be filled it also has the box's shape when displayed."""
     width, height = parse_size(fit)
     if upright and fit.lower() in NAMED_SIZES:
         width, height = height, width
-    return width / max(sar, Fraction(1)), height * min(sar, Fraction(1))
+    low = height * min(sar, Fraction(1)) if config.pad else Fraction(height)
+    return width / max(sar, Fraction(1)), low
 
 
 def _fitted(wide: Fraction, high: Fraction, box: tuple[Fraction, Fraction],

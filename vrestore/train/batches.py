@@ -50,8 +50,12 @@ CHROMA = {"420-left": 0.55, "420-center": 0.25, "444": 0.2}
 POOL = 4
 """Batches of past samples that are drawn from again, in other crops, for each kind of sample."""
 
-FRESH = {1: 0.34, 6: 0.34, 12: 0.34}
-"""Share of a batch that is newly made, by length."""
+STILLS = 0.4
+"""Share of the steps of a temporal phase that train on single pictures, which cost little and keep
+the net good at them."""
+
+FRESH = 0.34
+"""Share of a batch that is newly made."""
 
 
 class AlignBatch(NamedTuple):
@@ -87,10 +91,11 @@ def recipe_for(config: TrainConfig, phase: Phase, step: int) -> tuple[Recipe, in
     chroma = str(rng.choice(list(CHROMA), p=list(CHROMA.values())))
     # A still has room for a larger crop where it is not magnified much; x4 needs smaller ones.
     side = config.crop if scale < 4 else max(32, config.crop * 3 // 4)
-    count = config.batch if phase.length > 1 else config.batch * 3
-    if phase.length > 6:
+    length = 1 if phase.length > 1 and rng.random() < STILLS else phase.length
+    count = config.batch if length > 1 else config.batch * 3
+    if length > 6:
         count = max(1, config.batch * 2 // 3)
-    recipe = Recipe(scale=scale, chroma=chroma, length=phase.length, side=side + 16,
+    recipe = Recipe(scale=scale, chroma=chroma, length=length, side=side + 16,
                     damaged=phase.damaged)
     return recipe, count
 
@@ -107,7 +112,7 @@ class _Steps(IterableDataset[list[Sample]]):
         step = self.start + first
         while True:
             recipe, count = recipe_for(self.config, self.phase, step)
-            fresh = max(1, round(count * FRESH.get(self.phase.length, 0.34)))
+            fresh = max(1, round(count * FRESH))
             seeds = [(self.config.seed, step, k) for k in range(2, 2 + fresh)]
             yield [make_sample(self.footage, recipe, np.random.default_rng(s)) for s in seeds]
             step += stride

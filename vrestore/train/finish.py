@@ -15,13 +15,16 @@ from vrestore.train.checkpoint import new_cell, read
 from vrestore.train.config import SIZES
 from vrestore.train.manifest import read_manifest
 
+STRENGTH = 0.4
+"""Default of the shipped models: some compression and noise, as most sources have."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipped:
     weights: Path
     card: Path
     row: str
-    """The table to put into models.toml."""
+    """The table to put into models.toml, above `resize` for `auto` to find it."""
 
 
 def finish(
@@ -57,7 +60,8 @@ def finish(
         "multiple_of = 2",
         'tiling = "bands"',
         'dtypes = ["fp32", "bf16"]',
-        'automatic_on = ["cpu"]',
+        f"strength = {STRENGTH}",
+        'automatic_on = ["cpu", "cuda", "mps", "xpu"]',
         "",
     ))  # fmt: skip
     card = folder / f"{name}.md"

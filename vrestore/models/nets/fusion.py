@@ -71,7 +71,7 @@ class InputFusion(nn.Module):
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.tensor((0.5, 0.5, -0.5, -0.5)))
+        self.bias = nn.Parameter(torch.tensor((0.0, 0.5, -0.5, 0.0)))
         self.steepness = nn.Parameter(torch.full((4,), 1.0))
         self.doubt = nn.Parameter(torch.tensor(12.0))
         self.faith = nn.Parameter(torch.tensor(5.0))
@@ -102,15 +102,16 @@ class InputFusion(nn.Module):
             1,
         )  # fmt: skip
         pairs = F.avg_pool2d(pairs, 3, 1, 1, count_include_pad=False)
-        no_state, no_after = 1.0 - c.trust_before, 1.0 - c.trust_after
-        ns, na, sa = pairs[:, 0:1] + no_state, pairs[:, 1:2] + no_after, pairs[:, 2:3]
-        sa = sa + torch.maximum(no_state, no_after)
+        no_state, no_after = (1.0 - c.trust_before).square(), (1.0 - c.trust_after).square()
+        either = torch.maximum(no_state, no_after)
+        ns, na = pairs[:, 0:1] + FARTHEST * no_state, pairs[:, 1:2] + FARTHEST * no_after
+        sa = pairs[:, 2:3] + FARTHEST * either
         distance = torch.cat(
             (
                 torch.minimum(ns, na),
                 torch.minimum(ns, sa),
                 torch.minimum(na, sa),
-                pairs[:, 3:].amin(1, keepdim=True) + torch.maximum(no_state, no_after),
+                pairs[:, 3:].amin(1, keepdim=True) + FARTHEST * either,
             ),
             1,
         )
@@ -129,8 +130,8 @@ class InputFusion(nn.Module):
         # Where no flow can be believed the current frame must win whatever agrees with what: full
         # doubt outweighs the largest distance.
         doubt = self.doubt * torch.cat(
-            (torch.zeros_like(no_state), no_state, no_after, torch.maximum(no_state, no_after)), 1
-        ).square()
+            (torch.zeros_like(no_state), no_state, no_after, either), 1
+        )
         prior = (
             self.bias.view(1, 4, 1, 1)
             - self.steepness.view(1, 4, 1, 1) * distance.clamp(max=FARTHEST) / 0.03
