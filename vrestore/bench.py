@@ -29,6 +29,7 @@ from vrestore.runtime.pool import BufferPool
 from vrestore.runtime.posix import usable_cores
 from vrestore.runtime.stage import Op
 from vrestore.runtime.stats import PipelineStats
+from vrestore.runtime.threads import torch_threads
 from vrestore.wiring import assemble, plan
 
 __all__ = ["BenchResult", "StageTime", "run"]
@@ -133,9 +134,9 @@ def _measure(size: str, frames: int, encoder: str, model: str, scale: int) -> Be
             Setting(key=key, value=value, origin="bench") for key, value in settings.items()
         )
         planned = plan(str(clip), str(output), preset=preset)
-        planned.threads.apply()
-        alone = _alone(planned, frames)
-        stats, fill = _together(planned)
+        with torch_threads(1):
+            alone = _alone(planned, frames)
+            stats, fill = _together(planned)
     names = [stage.name for stage in stats.stages]
     return BenchResult(
         size=f"{width}x{height}",

@@ -26,6 +26,7 @@ from vrestore.ops.resample import Resample
 from vrestore.ops.size import Pad
 from vrestore.planning import Plan, needs_ycbcr
 from vrestore.runtime.stage import Op, compose
+from vrestore.runtime.threads import Threaded
 
 __all__ = ["analysis", "restoration"]
 
@@ -88,13 +89,15 @@ def _network(plan: Plan, alloc: Alloc | None) -> Op[Frame, Frame]:
         (larger,) = Resample(frame.width * scale, frame.height * scale, alloc=alloc).push(frame)
         return larger
 
-    model = restorer.build(
+    model: Op[Frame, Frame] = restorer.build(
         plan.model,
         plan.size.network_scale,
         plan.preset.restore,
         device=plan.device.torch_device,
         resample=resample,
     )
+    if plan.model.weights is not None:
+        model = Threaded(model, plan.threads.torch)
     form, color = plan.info.video.format, plan.source_color.working
     if plan.model.space == "rgb":
         before, after = rgb_adapter(form, color, alloc)

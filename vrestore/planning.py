@@ -25,8 +25,9 @@ from vrestore.ops.color import ColorChoice, resolve, target_color
 from vrestore.ops.size import SizePlan, plan_size
 from vrestore.preset import Preset
 from vrestore.runtime.channel import depth_for
-from vrestore.runtime.device import Device, ThreadBudget, select_device
+from vrestore.runtime.device import Device, select_device
 from vrestore.runtime.posix import physical_memory_bytes
+from vrestore.runtime.threads import ThreadBudget
 
 __all__ = ["MemoryPlan", "Plan", "make_plan", "needs_ycbcr"]
 

@@ -35,6 +35,7 @@ from vrestore.runtime.pool import BufferPool
 from vrestore.runtime.posix import MemoryMeter
 from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.stats import PipelineStats
+from vrestore.runtime.threads import torch_threads
 from vrestore.survey import find_shots, look_for_bars, look_up
 
 __all__ = [
@@ -112,13 +113,13 @@ def restore(
     `before` sees the plan (its losses above all) before the first frame is made.  Raises the errors
     of `vrestore.errors`, KeyboardInterrupt after Ctrl-C.
     """
-    planned = plan(source, output, preset=preset, overrides=overrides)
-    if before is not None:
-        before(planned)
-    planned.threads.apply()
-    if planned.output is None:
-        return _restore_still(planned, overwrite)
-    return _restore_video(planned, overwrite, observer)
+    with torch_threads(1):
+        planned = plan(source, output, preset=preset, overrides=overrides)
+        if before is not None:
+            before(planned)
+        if planned.output is None:
+            return _restore_still(planned, overwrite)
+        return _restore_video(planned, overwrite, observer)
 
 
 def restore_frames(frames: Iterable[Frame], planned: Plan) -> Iterator[Frame]:

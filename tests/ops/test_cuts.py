@@ -22,8 +22,12 @@ RGB = SampleFormat(model=ColorModel.RGB, depth=8)
 def shot(seed, frames, speed=2, height=90, width=160):
     """A textured scene panned by `speed` samples a frame: (frames, height, width) in 0..1."""
     generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 1, 12, 40, generator=generator)
-    wide = functional.interpolate(coarse, (height, 4 * width), mode="bilinear")[0, 0]
+    wide = torch.full((height, 4 * width), 0.5)
+    for octave in range(5):
+        # Patches with edges, each half as large and half as strong as the ones before.
+        noise = torch.rand(1, 1, 3 << octave, 10 << octave, generator=generator) - 0.5
+        wide += functional.interpolate(noise, wide.shape, mode="nearest")[0, 0] / (1 << octave)
+    wide = wide.clamp(0, 1)
     return torch.stack([wide[:, n * speed:n * speed + width] for n in range(frames)])
 
 

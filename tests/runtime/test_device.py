@@ -11,13 +11,11 @@ from vrestore.errors import DeviceError
 from vrestore.runtime.device import (
     CPU,
     RunConfig,
-    ThreadBudget,
     list_devices,
     parse_bytes,
     select_device,
 )
 from vrestore.runtime.pipeline import Pipeline, stream
-from vrestore.runtime.posix import usable_cores
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -51,43 +49,6 @@ def test_on_the_cpu_items_pass_untouched() -> None:
     assert all(
         left is right for left, right in zip(stream(("read", items), []), items, strict=True)
     )
-
-
-@pytest.mark.parametrize("total", [1, 2, 3, 8, 64])
-def test_every_kind_of_work_gets_threads_and_none_more_than_there_are(total: int) -> None:
-    budget = ThreadBudget.split(total)
-    for threads in (budget.decode, budget.torch, budget.encode):
-        assert 1 <= threads <= total
-
-
-def test_by_default_the_usable_cores_are_shared() -> None:
-    assert ThreadBudget.split() == ThreadBudget.split(usable_cores())
-
-
-def test_no_threads_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        ThreadBudget.split(0)
-    with pytest.raises(ValueError, match="at least one thread"):
-        ThreadBudget(decode=1, torch=0, encode=1)
-
-
-def test_torch_threads_reach_stages_that_start_later() -> None:
-    class Ask:
-        def push(self, item: int, /) -> list[int]:
-            # The first parallel operation of a thread is what makes it look at the setting.
-            torch.ones(100_000).add_(1)
-            return [torch.get_num_threads()]
-
-        def flush(self) -> list[int]:
-            return []
-
-    before = torch.get_num_threads()
-    wanted = 3 if before != 3 else 2
-    try:
-        ThreadBudget(decode=1, torch=wanted, encode=1).apply()
-        assert list(stream(("read", [0]), [("ask", Ask())])) == [wanted]
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

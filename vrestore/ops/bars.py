@@ -48,10 +48,10 @@ class BarProfile:
     """How bright each row and column of one frame is, on the unit scale (float32, on the CPU)."""
 
     rows: torch.Tensor
-    """(H,) the 98th percentile of each row's luma: black noise and a hot pixel do not count."""
+    """(2, H) median and 98th percentile of each row's luma: a hot pixel does not count."""
 
     columns: torch.Tensor
-    """(W,) the same of each column, over the rows that are not black."""
+    """(2, W) the same of each column, over the rows that are not black."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +83,9 @@ def profile(frame: Frame) -> BarProfile:
         planes = planes[:1]
     luma = torch.stack([_unit(frame, number, plane) for number, plane in enumerate(planes)])
     bright = luma.amax(dim=0)
-    rows = _percentile(bright)
-    lit = rows > _BLACK
-    columns = _percentile(bright[lit].t() if bool(lit.any()) else bright.t())
+    rows = _percentiles(bright)
+    lit = rows[1] > _BLACK
+    columns = _percentiles(bright[lit].t() if bool(lit.any()) else bright.t())
     return BarProfile(rows=rows.cpu(), columns=columns.cpu())
 
 
@@ -96,10 +96,11 @@ def _unit(frame: Frame, number: int, plane: torch.Tensor) -> torch.Tensor:
     return plane.float().sub_(levels.zero).div_(levels.gain)
 
 
-def _percentile(lines: torch.Tensor) -> torch.Tensor:
-    """The 98th percentile of each line."""
-    rank = max(1, round(0.98 * lines.shape[1]))
-    return lines.kthvalue(rank, dim=1).values
+def _percentiles(lines: torch.Tensor) -> torch.Tensor:
+    """(2, n): the median and the 98th percentile of each of n lines."""
+    ordered = lines.sort(dim=1).values
+    last = lines.shape[1] - 1
+    return torch.stack((ordered[:, last // 2], ordered[:, round(0.98 * last)]))
 
 
 def find_bars(profiles: Sequence[BarProfile], multiple: tuple[int, int] = (2, 2)) -> BarsFound:
@@ -110,13 +111,13 @@ def find_bars(profiles: Sequence[BarProfile], multiple: tuple[int, int] = (2, 2)
     """
     if not profiles:
         raise ValueError("find_bars needs at least one profile")
-    width, height = len(profiles[0].columns), len(profiles[0].rows)
+    width, height = profiles[0].columns.shape[1], profiles[0].rows.shape[1]
     rows = torch.stack([one.rows for one in profiles])
     columns = torch.stack([one.columns for one in profiles])
     top, top_seen = _bar(rows)
-    bottom, bottom_seen = _bar(rows.flip(1))
+    bottom, bottom_seen = _bar(rows.flip(2))
     left, left_seen = _bar(columns)
-    right, right_seen = _bar(columns.flip(1))
+    right, right_seen = _bar(columns.flip(2))
     x, y = left // multiple[0] * multiple[0], top // multiple[1] * multiple[1]
     x_end = min(width, -(-(width - right) // multiple[0]) * multiple[0])
     y_end = min(height, -(-(height - bottom) // multiple[1]) * multiple[1])
@@ -128,16 +129,18 @@ def find_bars(profiles: Sequence[BarProfile], multiple: tuple[int, int] = (2, 2)
 def _bar(lines: torch.Tensor) -> tuple[int, int]:
     """(thickness of the bar at the start, frames that show its edge); (0, 0) for none.
 
-    `lines` is (frames, length).
+    `lines` is (frames, 2, length).
     """
-    count, length = lines.shape
-    black = (lines <= _BLACK).all(dim=0)
+    median, high = lines.unbind(dim=1)
+    count, length = high.shape
+    black = (high <= _BLACK).all(dim=0)
     thickness = length if bool(black.all()) else int((~black).to(torch.uint8).argmax())
     if not _MIN_SAMPLES <= thickness <= length * _MAX_SHARE:
         return 0, 0
-    # The first lines of picture may be half bar, so look a little further in.
-    inside = lines[:, thickness:thickness + 4].amax(dim=1)
-    bar = lines[:, :thickness].amax(dim=1)
+    # The first lines of picture may be half bar, so look a little further in.  Half of such a line
+    # must be bright: a lamp in the dark has an edge too, but not all along the picture.
+    inside = median[:, thickness:thickness + 4].amax(dim=1)
+    bar = high[:, :thickness].amax(dim=1)
     seen = int((inside - bar >= _CONTRAST).sum())
     if seen < max(_MIN_EVIDENCE, _MIN_SHARE * count):
         return 0, 0

@@ -15,17 +15,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import torch
-from torch.nn import functional
 
 from vrestore.media import Coding, ColorModel, Frame, Range
 from vrestore.ops.levels import plane_levels
 
 __all__ = ["CutsConfig", "DetectCuts"]
 
-_WIDTH, _HEIGHT = 64, 48
-"""The small picture on which everything is decided."""
+_WIDTH, _HEIGHT = 64, 40
+"""The small picture on which everything is decided: small enough that torch works on it in the
+calling thread alone, since waking others costs more than it brings."""
 
 _BLOCK = 8
 _REACH = 5
@@ -81,6 +82,12 @@ class _Look:
 
     means: torch.Tensor
     """(3, blocks down, blocks across) mean Y, Cb, Cr of each block."""
+
+    wide_detail: torch.Tensor
+    """`detail` with its edges repeated _REACH times."""
+
+    wide_means: torch.Tensor
+    """`means` with its edges repeated once."""
 
     texture: float
     """Mean absolute detail."""
@@ -174,21 +181,29 @@ class DetectCuts:
 
 def _look(frame: Frame) -> _Look:
     small = _small(frame)
-    luma = small[:1]
-    radius = _BLOCK // 2
-    padded = functional.pad(luma[None], (radius,) * 4, mode="replicate")
-    detail = (luma - functional.avg_pool2d(padded, 2 * radius + 1, 1)[0])[0]
-    return _Look(detail=detail, means=_block_means(small), texture=float(detail.abs().mean()))
+    luma = small[0]
+    detail = luma - _smoothing(_HEIGHT) @ luma @ _smoothing(_WIDTH).t()
+    means = small.view(3, _HEIGHT // _BLOCK, _BLOCK, _WIDTH // _BLOCK, _BLOCK).mean(dim=(2, 4))
+    return _Look(detail=detail, means=means, wide_detail=_widened(detail, _REACH),
+                 wide_means=_widened(means, 1), texture=float(detail.abs().mean()))
+
+
+def _widened(planes: torch.Tensor, edge: int) -> torch.Tensor:
+    """(..., H, W) with the outermost samples repeated."""
+    down, across = (torch.arange(-edge, size + edge).clamp_(0, size - 1)
+                    for size in planes.shape[-2:])
+    return planes[..., down[:, None], across]
 
 
 def _small(frame: Frame) -> torch.Tensor:
     """(3, _HEIGHT, _WIDTH) Y, Cb - 0.5, Cr - 0.5 on the unit scale, on the CPU."""
     planes = []
     for number, plane in enumerate(frame.planes[:frame.format.color_planes]):
-        # A tenth of the samples is plenty, and an 8K plane is not worth reading whole.
+        # A part of the samples is plenty, and an 8K plane is not worth reading whole.
         sparse = plane[::max(1, plane.shape[0] // (8 * _HEIGHT)),
-                       ::max(1, plane.shape[1] // (8 * _WIDTH))].float()
-        small = functional.adaptive_avg_pool2d(sparse[None], (_HEIGHT, _WIDTH))[0]
+                       ::max(1, plane.shape[1] // (8 * _WIDTH))].float().cpu()
+        small = (_shrinking(sparse.shape[0], _HEIGHT) @ sparse
+                 @ _shrinking(sparse.shape[1], _WIDTH).t())
         if frame.coding is Coding.CODE:
             # Unresolved tags are none of the detector's business.
             assumed = frame.color.range or Range.FULL
@@ -196,17 +211,30 @@ def _small(frame: Frame) -> torch.Tensor:
             small = (small - levels.zero) / levels.gain
         planes.append(small)
     if frame.format.model is ColorModel.GRAY:
-        gray = planes[0].cpu()
-        return torch.stack((gray, torch.zeros_like(gray), torch.zeros_like(gray)))
+        return torch.stack((planes[0], *[torch.zeros_like(planes[0])] * 2))
     first, second, third = planes
     if frame.format.model is ColorModel.YCBCR:
-        return torch.stack((first, second - 0.5, third - 0.5)).cpu()
+        return torch.stack((first, second - 0.5, third - 0.5))
     luma = 0.2126 * first + 0.7152 * second + 0.0722 * third
-    return torch.stack((luma, (third - luma) / 1.8556, (first - luma) / 1.5748)).cpu()
+    return torch.stack((luma, (third - luma) / 1.8556, (first - luma) / 1.5748))
 
 
-def _block_means(planes: torch.Tensor) -> torch.Tensor:
-    return functional.avg_pool2d(planes[None], _BLOCK)[0]
+@lru_cache(maxsize=16)
+def _shrinking(size: int, to_size: int) -> torch.Tensor:
+    """(to_size, size): the mean over each output sample's share of the input."""
+    edges = torch.linspace(0, size, to_size + 1, dtype=torch.float64)
+    start = torch.arange(size, dtype=torch.float64)
+    overlap = (torch.minimum(edges[1:, None], start + 1)
+               - torch.maximum(edges[:-1, None], start)).clamp_(min=0)
+    return (overlap * to_size / size).float()
+
+
+@lru_cache(maxsize=2)
+def _smoothing(size: int) -> torch.Tensor:
+    """(size, size): the mean of each sample and its neighbours a block around it."""
+    index = torch.arange(-(_BLOCK // 2), _BLOCK // 2 + 1) + torch.arange(size)[:, None]
+    weights = torch.full(index.shape, 1 / (_BLOCK + 1))
+    return torch.zeros(size, size).scatter_add_(1, index.clamp_(0, size - 1), weights)
 
 
 def _difference(a: _Look, b: _Look) -> float:
@@ -216,17 +244,20 @@ def _difference(a: _Look, b: _Look) -> float:
 
 def _unmatched(a: _Look, b: _Look) -> float:
     """The share of `a`'s detail that no shifted block of `b` explains."""
-    padded = functional.pad(b.detail[None, None], (_REACH,) * 4, mode="replicate")[0, 0]
-    shifted = padded.unfold(0, _HEIGHT, 1).unfold(1, _WIDTH, 1)
-    misfit = (shifted - a.detail).abs_().reshape(-1, _HEIGHT, _WIDTH)
-    best = functional.avg_pool2d(misfit[None], _BLOCK)[0].amin(dim=0)
-    return float(best.mean()) / ((a.texture + b.texture) / 2 + _NOISE)
+    down, across = _HEIGHT // _BLOCK, _WIDTH // _BLOCK
+    best = torch.full((down, across), torch.inf)
+    for dy in range(2 * _REACH + 1):
+        shifted = b.wide_detail[dy:dy + _HEIGHT].unfold(1, _WIDTH, 1)
+        misfit = (shifted - a.detail[:, None]).abs_()
+        blocks = misfit.view(down, _BLOCK, -1, across, _BLOCK).sum(dim=(1, 4))
+        torch.minimum(best, blocks.amin(dim=1), out=best)
+    share = float(best.sum()) / (_HEIGHT * _WIDTH)
+    return share / ((a.texture + b.texture) / 2 + _NOISE)
 
 
 def _recoloured(a: _Look, b: _Look) -> float:
     """Mean distance of each block's colour from the nearest block's around its place."""
-    padded = functional.pad(b.means[None], (1,) * 4, mode="replicate")[0]
     down, across = a.means.shape[1:]
-    shifted = padded.unfold(1, down, 1).unfold(2, across, 1)
+    shifted = b.wide_means.unfold(1, down, 1).unfold(2, across, 1)
     distance = (a.means[:, None, None] - shifted).abs_().sum(dim=0)
-    return float(distance.reshape(9, down, across).amin(dim=0).mean())
+    return float(distance.view(9, down, across).amin(dim=0).mean())

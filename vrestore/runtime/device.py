@@ -32,16 +32,12 @@ __all__ = [
     "HasTensors",
     "Lane",
     "RunConfig",
-    "ThreadBudget",
     "list_devices",
     "parse_bytes",
     "select_device",
 ]
 
 T = TypeVar("T")
-
-MOST_DECODE_THREADS = 16
-"""FFmpeg's own bound: it warns above, and more only hold more frames."""
 
 
 @runtime_checkable
@@ -181,45 +177,6 @@ def select_device(wanted: str) -> Device:
             return device
     there = ", ".join(device.name for device in devices)
     raise DeviceError(f"No device {wanted!r} here; this machine has {there}.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadBudget:
-    """How many threads each kind of library may use inside its stage; the only place that decides.
-
-    Codecs and torch bring pools of their own, which share the same cores with the stages' threads.
-    """
-
-    decode: int
-    """For the decoder's `thread_count`."""
-
-    torch: int
-    """For `torch.set_num_threads`."""
-
-    encode: int
-    """For the encoder's `thread_count`; part of what makes an output reproducible."""
-
-    def __post_init__(self) -> None:
-        if min(self.decode, self.torch, self.encode) < 1:
-            raise ValueError(f"each kind needs at least one thread, got {self}")
-
-    @classmethod
-    def split(cls, total: int | None = None) -> ThreadBudget:
-        """Share `total` threads, None for one per usable core.
-
-        Torch and the encoder may each fill the machine: the one that bounds the run then does, and
-        the other waits for it in the channels.  Decoding is cheap beside them, and each of its
-        threads holds a frame; on two cores one thread was as fast as two, with and without a
-        network behind it.
-        """
-        total = usable_cores() if total is None else total
-        if total < 1:
-            raise ValueError(f"threads must be at least 1, got {total}")
-        return cls(decode=max(1, min(total // 2, MOST_DECODE_THREADS)), torch=total, encode=total)
-
-    def apply(self) -> None:
-        """Set torch's own threads for stages that start later."""
-        torch.set_num_threads(self.torch)
 
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}

@@ -19,6 +19,7 @@ from vrestore.runtime.device import CPU, Device, Lane
 from vrestore.runtime.group import StageGroup
 from vrestore.runtime.stage import Op, Sink, run_op, run_sink, run_source
 from vrestore.runtime.stats import PipelineStats, StageMeter
+from vrestore.runtime.threads import torch_threads
 
 __all__ = ["Pipeline", "stream"]
 
@@ -71,7 +72,7 @@ class _Line:
 
         def run() -> None:
             lane: Lane | None = self.device.lane()
-            with nullcontext() if lane is None else lane:
+            with nullcontext() if lane is None else lane, torch_threads(1):
                 body(*args, lane)
 
         self.threads.append(self.group.start(meter.name, run))

@@ -25,6 +25,10 @@ the current frame, where no gradient is left to bring them back."""
 FARTHEST = 0.25
 """Distances beyond this count no further, in luma 0..1."""
 
+MISTRUST = 0.12
+"""What a candidate whose flow cannot be believed is farther away, in luma 0..1.  Little enough that
+two neighbours which agree still outvote dust, under which no flow is ever believed."""
+
 _ABSENT = -1e4
 
 
@@ -73,8 +77,8 @@ class InputFusion(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.tensor((0.0, 0.5, -0.5, 0.0)))
         self.steepness = nn.Parameter(torch.full((4,), 1.0))
-        self.doubt = nn.Parameter(torch.tensor(12.0))
-        self.faith = nn.Parameter(torch.tensor(5.0))
+        self.doubt = nn.Parameter(torch.tensor(1.5))
+        self.faith = nn.Parameter(torch.tensor(25.0))
         """How much strength 0 speaks for the current frame."""
         self.net = nn.Sequential(
             nn.Conv2d(21, width, 3, padding=1), nn.ReLU(inplace=True),
@@ -104,14 +108,14 @@ class InputFusion(nn.Module):
         pairs = F.avg_pool2d(pairs, 3, 1, 1, count_include_pad=False)
         no_state, no_after = (1.0 - c.trust_before).square(), (1.0 - c.trust_after).square()
         either = torch.maximum(no_state, no_after)
-        ns, na = pairs[:, 0:1] + FARTHEST * no_state, pairs[:, 1:2] + FARTHEST * no_after
-        sa = pairs[:, 2:3] + FARTHEST * either
+        ns, na = pairs[:, 0:1] + MISTRUST * no_state, pairs[:, 1:2] + MISTRUST * no_after
+        sa = pairs[:, 2:3] + MISTRUST * either
         distance = torch.cat(
             (
                 torch.minimum(ns, na),
                 torch.minimum(ns, sa),
                 torch.minimum(na, sa),
-                pairs[:, 3:].amin(1, keepdim=True) + FARTHEST * either,
+                pairs[:, 3:].amin(1, keepdim=True) + MISTRUST * either,
             ),
             1,
         )
@@ -127,8 +131,6 @@ class InputFusion(nn.Module):
             1,
         )  # fmt: skip
         features = features.contiguous(memory_format=torch.channels_last)
-        # Where no flow can be believed the current frame must win whatever agrees with what: full
-        # doubt outweighs the largest distance.
         doubt = self.doubt * torch.cat(
             (torch.zeros_like(no_state), no_state, no_after, either), 1
         )
@@ -200,5 +202,7 @@ class OutputBlend(nn.Module):
         features = features.contiguous(memory_format=torch.channels_last)
         logits = bounded(self.net(features) + learned)
         logits = logits + (self.bias - self.steepness * distance / 0.03)
-        keep = (PREVIOUS_AT_MOST * trust) * logits.sigmoid()
+        # Detail needs a flow that is right to half a sample; the sixteenth power of the trust is the
+        # same law with a quarter of the tolerance.
+        keep = (PREVIOUS_AT_MOST * trust.pow(16)) * logits.sigmoid()
         return torch.addcmul(new, F.pixel_shuffle(keep, 2 * self.scale), old - new)

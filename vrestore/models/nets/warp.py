@@ -73,6 +73,6 @@ def validity(flow: Tensor, back: Tensor) -> Tensor:
     grid = sampling_grid(flow, h, w)
     returned = flow + sample(back, grid)
     error = returned.square().sum(1, keepdim=True)
-    tolerance = 0.5 + 0.05 * flow.square().sum(1, keepdim=True).sqrt()
+    tolerance = 2.0 + 0.05 * flow.square().sum(1, keepdim=True).sqrt()
     inside = (grid.abs() <= 1.0).all(-1).unsqueeze(1)
     return torch.exp(-0.5 * error / tolerance.square()) * inside
