@@ -99,7 +99,6 @@ def test_observer_sees_the_stages_and_the_end(clip: Path, tmp_path: Path) -> Non
     )
     assert [stage.name for stage in seen[-1].stages] == [
         "decode",
-        "analyse",
         "restore",
         "encode",
         "mux",

@@ -27,7 +27,7 @@ from vrestore.planning import Plan
 from vrestore.preset import Setting
 from vrestore.runtime.pool import BufferPool
 from vrestore.runtime.posix import usable_cores
-from vrestore.runtime.stage import Op
+from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.stats import PipelineStats
 from vrestore.runtime.threads import torch_threads
 from vrestore.wiring import assemble, plan
@@ -186,13 +186,9 @@ def _alone(planned: Plan, frames: int) -> dict[str, float]:
 
     seconds["decode"] = _timed(decode)
     pool = BufferPool()
-    marked = _results(analysis(planned), kept)
-    restored = _results(restoration(planned, pool.take), marked)
-    for name, op, items in (
-        ("analyse", analysis(planned), kept),
-        ("restore", restoration(planned, pool.take), marked),
-    ):
-        seconds[name] = _timed(partial(_feed, op, _endless(items, frames)))
+    restored = _results(compose(analysis(planned), restoration(planned, pool.take)), kept)
+    whole = compose(analysis(planned), restoration(planned, pool.take))
+    seconds["restore"] = _timed(partial(_feed, whole, _endless(kept, frames)))
     assert planned.output is not None
     encoder, muxer = open_output(planned.output, planned.info, overwrite=True)
     try:

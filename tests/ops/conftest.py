@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +13,15 @@ import torch
 from vrestore.media import Coding, ColorModel, ColorSpec, Frame, Range, SampleFormat, Timestamp
 
 FULL = ColorSpec(range=Range.FULL)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Planes here are small, and waking a second thread on a busy machine takes milliseconds."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _frame(planes: Sequence[torch.Tensor], form: SampleFormat, *, coding: Coding = Coding.UNIT,

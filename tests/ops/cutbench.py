@@ -287,6 +287,7 @@ def main() -> None:
     parser.add_argument("--set", choices=("tune", "report"), default="report")
     parser.add_argument("--sequences", type=int, default=10)
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
     write = sys.stdout.write
     tests = sequences(load_shots(arguments.media, arguments.set), arguments.sequences, seed=1000)
     tuning = sequences(load_shots(arguments.media, "tune"), max(2, arguments.sequences // 2))

@@ -42,6 +42,9 @@ _CUT = 0.62
 """Least `_difference` of two scenes.  In the shots that the thresholds were chosen on, neighbours
 inside one shot reach 0.58 (a shaken telephone), and hard cuts begin at 0.71."""
 
+_SAME_AFTER_FADE = 0.5
+"""Highest `_unmatched` share, at equal contrast, of a scene that comes back after blank frames."""
+
 _MARGIN = 0.15
 """How far a cut stands out from the differences around it: snow is not a thousand shots."""
 
@@ -175,8 +178,12 @@ class DetectCuts:
     def _ends_fade(self) -> bool:
         """Whether another scene than the one before the blank frames appears."""
         lit = self._waiting[0].blank_before
-        return lit is not None and all(
-            _difference(lit, later.look) >= self._threshold for later in self._waiting)
+        if lit is None:
+            return False
+        # Half faded pictures are faint; their contrast says nothing about what they show.
+        before = _at_contrast(lit, 1)
+        return all(_unmatched(before, _at_contrast(later.look, 1)) >= _SAME_AFTER_FADE
+                   for later in self._waiting if later.look.texture >= _FLAT)
 
 
 def _look(frame: Frame) -> _Look:
@@ -186,6 +193,13 @@ def _look(frame: Frame) -> _Look:
     means = small.view(3, _HEIGHT // _BLOCK, _BLOCK, _WIDTH // _BLOCK, _BLOCK).mean(dim=(2, 4))
     return _Look(detail=detail, means=means, wide_detail=_widened(detail, _REACH),
                  wide_means=_widened(means, 1), texture=float(detail.abs().mean()))
+
+
+def _at_contrast(look: _Look, texture: float) -> _Look:
+    """The same look with its detail amplified to a given texture."""
+    gain = texture / look.texture
+    return replace(look, detail=look.detail * gain, wide_detail=look.wide_detail * gain,
+                   texture=texture)
 
 
 def _widened(planes: torch.Tensor, edge: int) -> torch.Tensor:
@@ -238,8 +252,14 @@ def _smoothing(size: int) -> torch.Tensor:
 
 
 def _difference(a: _Look, b: _Look) -> float:
-    """0 for the same picture, about 0.8 for two scenes, up to 2.2."""
-    return min(_unmatched(a, b), _unmatched(b, a)) + min(_recoloured(a, b), 0.2)
+    """0 for the same picture, about 0.8 for two scenes, more where one of them is blank.
+
+    A change of colour adds a little, so that a lamp switched on is no cut; a great one, as between
+    two title cards without any detail, is enough by itself.
+    """
+    colour = _recoloured(a, b)
+    return (min(_unmatched(a, b), _unmatched(b, a))
+            + min(colour, 0.2) + 2 * max(0.0, colour - 0.3))
 
 
 def _unmatched(a: _Look, b: _Look) -> float:

@@ -202,7 +202,7 @@ class OutputBlend(nn.Module):
         features = features.contiguous(memory_format=torch.channels_last)
         logits = bounded(self.net(features) + learned)
         logits = logits + (self.bias - self.steepness * distance / 0.03)
-        # Detail needs a flow that is right to half a sample; the sixteenth power of the trust is the
-        # same law with a quarter of the tolerance.
+        # Detail needs a flow that is right to half a sample: the sixteenth power of the trust is
+        # the same law with a quarter of the tolerance.
         keep = (PREVIOUS_AT_MOST * trust.pow(16)) * logits.sigmoid()
         return torch.addcmul(new, F.pixel_shuffle(keep, 2 * self.scale), old - new)
