@@ -121,8 +121,10 @@ class Joined:
 
     frames: Pictures
     cuts: set[int] = field(default_factory=set)
-    gradual: list[tuple[int, int]] = field(default_factory=list)
-    """Dissolves and fades: marks inside (a frame either side included) count neither way."""
+    dissolves: list[tuple[int, int]] = field(default_factory=list)
+    """Marks inside, a frame either side included, count neither way."""
+    fades: list[tuple[int, int]] = field(default_factory=list)
+    """The same."""
     flashes: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -152,7 +154,7 @@ def join(shots: Sequence[Pictures], seed: int, count: int = 40) -> Joined:
             part[:over] = parts[-1][-over:] * (1 - mix) + part[:over] * mix
             parts[-1] = parts[-1][:-over]
             at -= over
-            out.gradual.append((at, at + over))
+            out.dissolves.append((at, at + over))
         elif min(tail, length) >= 12:
             steps = rng.randint(4, min(10, tail // 2, length // 2))
             black = rng.randint(1, 5)
@@ -160,7 +162,7 @@ def join(shots: Sequence[Pictures], seed: int, count: int = 40) -> Joined:
             parts[-1][-steps:] *= ramp
             part[:steps] *= ramp[::-1]
             parts.append(np.zeros((black, *part.shape[1:]), np.float32))
-            out.gradual.append((at - steps, at + black + steps))
+            out.fades.append((at - steps, at + black + steps))
             at += black
         else:
             out.cuts.add(at)
@@ -221,8 +223,7 @@ RIVALS: Mapping[str, tuple[str, tuple[float, ...]]] = {
     "HashDetector": ("threshold", (0.25, 0.3, 0.35, 0.395, 0.43, 0.46)),
     "HistogramDetector": ("threshold", (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)),
 }
-"""The parameter searched for each on `tune`, and the values tried; the first named in the table of
-defaults is PySceneDetect's own."""
+"""The parameter searched for each on `tune`, and the values tried."""
 
 
 # ------------------------------------------------------------------------------------- score
@@ -237,21 +238,25 @@ class Score:
     missed: int = 0
     in_flash: int = 0
     """Of the wrong ones, those at a flash."""
-    in_gradual: int = 0
-    """Marks in dissolves and fades, counted neither way."""
-    gradual: int = 0
+    in_dissolves: int = 0
+    """Marks in dissolves, counted neither way."""
+    in_fades: int = 0
+    """Marks in fades, counted neither way; one for each is best."""
+    dissolves: int = 0
+    fades: int = 0
 
     def add(self, marks: set[int], truth: Joined) -> None:
-        inside = {mark for mark in marks
-                  if any(a - 1 <= mark <= b for a, b in truth.gradual)} - truth.cuts
+        dissolved = _within(marks, truth.dissolves) - truth.cuts
+        faded = _within(marks, truth.fades) - truth.cuts - dissolved
+        wrong = marks - truth.cuts - dissolved - faded
         self.right += len(marks & truth.cuts)
         self.missed += len(truth.cuts - marks)
-        wrong = marks - truth.cuts - inside
         self.wrong += len(wrong)
-        self.in_flash += sum(any(a - 1 <= mark <= b + 1 for a, b in truth.flashes)
-                             for mark in wrong)
-        self.in_gradual += len(inside)
-        self.gradual += len(truth.gradual)
+        self.in_flash += len(_within(wrong, truth.flashes))
+        self.in_dissolves += len(dissolved)
+        self.in_fades += len(faded)
+        self.dissolves += len(truth.dissolves)
+        self.fades += len(truth.fades)
 
     @property
     def precision(self) -> float:
@@ -267,7 +272,12 @@ class Score:
 
     def row(self, name: str) -> str:
         return (f"| {name} | {self.precision:.3f} | {self.recall:.3f} | {self.f1:.3f} | "
-                f"{self.in_flash} | {self.in_gradual}/{self.gradual} |")
+                f"{self.in_flash} | {self.in_dissolves}/{self.dissolves} | "
+                f"{self.in_fades}/{self.fades} |")
+
+
+def _within(marks: set[int], spans: Sequence[tuple[int, int]]) -> set[int]:
+    return {mark for mark in marks if any(a - 1 <= mark <= b for a, b in spans)}
 
 
 def measure(detector: Detector, sequences: Sequence[Joined]) -> Score:
@@ -291,11 +301,11 @@ def main() -> None:
     write = sys.stdout.write
     tests = sequences(load_shots(arguments.media, arguments.set), arguments.sequences, seed=1000)
     tuning = sequences(load_shots(arguments.media, "tune"), max(2, arguments.sequences // 2))
-    write(f"{sum(len(t.cuts) for t in tests)} hard cuts, {sum(len(t.gradual) for t in tests)} "
-          f"dissolves and fades, {sum(len(t.flashes) for t in tests)} flashes in "
+    write(f"{sum(len(t.cuts) for t in tests)} hard cuts, {sum(len(t.dissolves) for t in tests)} "
+          f"dissolves, {sum(len(t.fades) for t in tests)} fades, {sum(len(t.flashes) for t in tests)} flashes in "
           f"{sum(len(t.frames) for t in tests)} frames\n\n")
-    write("| detector | precision | recall | F1 | false at flashes | marks in gradual |\n")
-    write("|---|---|---|---|---|---|\n")
+    write("| detector | precision | recall | F1 | false at flashes | marks in dissolves | "
+          "marks in fades |\n|---|---|---|---|---|---|---|\n")
     write(measure(detect, tests).row("**vrestore**") + "\n")
     for name, (option, values) in RIVALS.items():
         write(measure(scenedetect_runner(name), tests).row(f"{name}, default") + "\n")
