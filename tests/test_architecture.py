@@ -56,7 +56,7 @@ LONGEST_MODULE = 500
 COMMANDS = {"vrestore.cli", "vrestore.train.command"}
 """Modules whose functions are commands, known to the command line and not by import."""
 
-NOT_YET_IMPORTED = {"ffmpeg"}
+NOT_YET_IMPORTED: set[str] = set()
 """Dependencies of the rim (metrics, oracles) that only tests use so far."""
 
 

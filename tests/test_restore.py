@@ -250,3 +250,34 @@ def test_black_bars_are_put_back_where_they_were(tmp_path: Path) -> None:
     luma = pictures(output)[3].to_ndarray()[:240]
     assert set(np.unique(luma[:38])) == set(np.unique(luma[-38:])) == {16}
     assert luma[44:196].std() > 20
+
+
+def test_sd_that_becomes_hd_is_converted_to_709_and_tagged(tmp_path: Path) -> None:
+    source, output = tmp_path / "sd.mkv", tmp_path / "hd.mkv"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+        stream.codec_context.colorspace = 5
+        stream.codec_context.color_primaries = 5
+        stream.codec_context.color_trc = 6
+        stream.codec_context.color_range = 1
+        planes = np.concatenate(
+            [np.full(720 * 576, 81), np.full(360 * 288, 90), np.full(360 * 288, 240)]
+        ).astype(np.uint8)  # 601 red
+        picture = av.VideoFrame.from_ndarray(planes.reshape(864, 720), format="yuv420p")
+        for _ in range(3):
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    vrestore.restore(str(source), str(output), preset="plain", overrides=RESIZE | {"size.scale": 2})
+    frame = pictures(output)[1]
+    assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (1, 1, 1)
+    y, cb, cr = (plane[frame.height // 4, frame.width // 4] for plane in _planes(frame))
+    # BT.470BG red in BT.709: computed through linear light with exponent 2.4 both ways.
+    assert (int(y), int(cb), int(cr)) == pytest.approx((64, 102, 240), abs=3)
+
+
+def _planes(frame: av.VideoFrame) -> list[np.ndarray]:
+    return [
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        for plane in frame.planes
+    ]

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vrestore.commands import catalogue, machine, picture, restoring
+from vrestore.commands import catalogue, machine, measuring, picture, restoring
 from vrestore.commands.train import train
 from vrestore.errors import (
     DeviceError,
@@ -63,7 +63,7 @@ app.add_typer(catalogue.presets, name="presets")
 app.add_typer(catalogue.models, name="models")
 app.command("devices")(machine.devices)
 app.command("doctor")(machine.doctor)
-app.command("bench")(machine.bench)
+app.add_typer(measuring.bench, name="bench")
 app.command(
     "train",
     add_help_option=False,

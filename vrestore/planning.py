@@ -38,6 +38,9 @@ _PROGRAM_BYTES = 420 * _MIB
 _DECODER_FRAMES = 12
 """Reference and in-flight pictures of a decoder with a few threads."""
 
+_QUEUES_BYTES = 512 * _MIB
+"""What the queues may hold where nobody says: 8 frames each up to 4K, 2 or 3 at 8K."""
+
 _UNIT_FRAMES = 3
 """float32 frames alive at once inside the restoring stage: before, after, and on the way."""
 
@@ -290,7 +293,7 @@ def _memory(
     fixed = _PROGRAM_BYTES + decoder + held + work
     budget = preset.run.memory_bytes
     if budget is None:
-        budget = min((physical_memory_bytes() or 8 * 2**30) // 2, fixed + 2 * 2**30)
+        budget = min((physical_memory_bytes() or 8 * 2**30) // 2, fixed + _QUEUES_BYTES)
     depth = depth_for(code_in + code_out, max(0, budget - fixed), 1)
     return MemoryPlan(
         depth=depth, channels=depth * (code_in + code_out), decoder=decoder, encoder=held, work=work

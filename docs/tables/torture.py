@@ -39,16 +39,35 @@ def packets_of(path: Path) -> Packets:
 
 def names_of(path: Path) -> list[str]:
     with av.open(str(path)) as container:
-        return [f"{stream.type} {getattr(stream, 'name', None) or ''}".strip()
-                for stream in container.streams]
+        return [
+            f"{stream.type} {getattr(stream, 'name', None) or ''}".strip()
+            for stream in container.streams
+        ]
 
 
 def restore(source: Path, output: Path) -> str:
     """Runs the command line; its losses and notes, one a line."""
     done = subprocess.run(
-        [sys.executable, "-m", "vrestore", "run", str(source), "-o", str(output), "-n", "resize",
-         "-s", "2", "--encoder", "libx264", "-y"],
-        capture_output=True, text=True, check=True)
+        [
+            sys.executable,
+            "-m",
+            "vrestore",
+            "run",
+            str(source),
+            "-o",
+            str(output),
+            "-n",
+            "resize",
+            "-s",
+            "2",
+            "--encoder",
+            "libx264",
+            "-y",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     lines = [line.strip() for line in done.stderr.splitlines()]
     return "\n".join(line for line in lines if line.startswith(("LOSS", "note")))
 
@@ -67,8 +86,10 @@ def same_container(source: Path, output: Path) -> int:
         restored = index == 0
         wrong += not ticks_same or (not restored and not bytes_same)
         shown = "restored" if restored else "yes" if bytes_same else "NO"
-        print(f"| {index} | {name} | {other} | {len(theirs)} | {shown} "
-              f"| {'yes' if ticks_same else 'NO'} |")
+        print(
+            f"| {index} | {name} | {other} | {len(theirs)} | {shown} "
+            f"| {'yes' if ticks_same else 'NO'} |"
+        )
     return wrong
 
 
@@ -79,10 +100,16 @@ def other_container(source: Path, output: Path, tick: Fraction) -> int:
     print(f"\n{source.name} -> {output.name}\n")
     print("| source | packets | largest time error, ms |")
     print("|---|---|---|")
-    copied = [index for index, name in enumerate(names_of(source))
-              if name.startswith(("video", "audio", "subtitle")) and before[index]]
-    targets = [index for index, name in enumerate(names_of(output))
-               if name.startswith(("video", "audio", "subtitle"))]
+    copied = [
+        index
+        for index, name in enumerate(names_of(source))
+        if name.startswith(("video", "audio", "subtitle")) and before[index]
+    ]
+    targets = [
+        index
+        for index, name in enumerate(names_of(output))
+        if name.startswith(("video", "audio", "subtitle"))
+    ]
     for index, target in zip(copied, targets, strict=False):
         mine = sorted(p[0] for p in before[index] if p[0] is not None)
         theirs = sorted(p[0] for p in after[target] if p[0] is not None)

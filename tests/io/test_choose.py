@@ -208,3 +208,15 @@ def test_the_configuration_is_checked_at_birth(fields: Mapping[str, Any], messag
 
 def test_lossy_rows_are_the_ones_that_get_10_bit() -> None:
     assert {spec.name for spec in ENCODERS.values() if spec.kind is Kind.LOSSY} == set(AUTO_ORDER)
+
+
+def test_auto_passes_over_an_encoder_that_would_fill_the_memory_at_8k() -> None:
+    small, large = (
+        choose_encoder(EncodeConfig(), target(width=width, height=height))
+        for width, height in ((1920, 1080), (7680, 4320))
+    )
+    assert small.spec.name == "libx265"
+    assert large.spec.name == "libsvtav1"
+    assert "libx265 would hold" in large.reason
+    asked = choose_encoder(EncodeConfig(encoder="libx265"), target(width=7680, height=4320))
+    assert asked.spec.name == "libx265"

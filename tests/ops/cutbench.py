@@ -302,7 +302,8 @@ def main() -> None:
     tests = sequences(load_shots(arguments.media, arguments.set), arguments.sequences, seed=1000)
     tuning = sequences(load_shots(arguments.media, "tune"), max(2, arguments.sequences // 2))
     write(f"{sum(len(t.cuts) for t in tests)} hard cuts, {sum(len(t.dissolves) for t in tests)} "
-          f"dissolves, {sum(len(t.fades) for t in tests)} fades, {sum(len(t.flashes) for t in tests)} flashes in "
+          f"dissolves, {sum(len(t.fades) for t in tests)} fades, "
+          f"{sum(len(t.flashes) for t in tests)} flashes in "
           f"{sum(len(t.frames) for t in tests)} frames\n\n")
     write("| detector | precision | recall | F1 | false at flashes | marks in dissolves | "
           "marks in fades |\n|---|---|---|---|---|---|---|\n")

@@ -1,4 +1,4 @@
-"""`vrestore devices`, `doctor` and `bench`: what this machine can do."""
+"""`vrestore devices` and `doctor`: what this machine can do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from vrestore.errors import PlanError, VRestoreError
 from vrestore.json_form import to_json
 
-__all__ = ["bench", "devices", "doctor"]
+__all__ = ["devices", "doctor"]
 
 Json = Annotated[bool, typer.Option("--json", metavar="", help="JSON on standard output.")]
 
@@ -54,29 +54,6 @@ def doctor(json: Json = False) -> None:
         typer.echo(describe.columns(rows), err=True)
     if bad := [name for name, good, _ in findings if not good]:
         raise PlanError(f"not ready to run: {', '.join(bad)}")
-
-
-def bench(
-    sizes: Annotated[
-        str, typer.Option("--sizes", metavar="LIST", help="Sizes of the source.")
-    ] = "480x270,1920x1080,3840x2160",
-    frames: Annotated[
-        int, typer.Option("--frames", min=2, metavar="N", help="Pictures at each size.")
-    ] = 48,
-    encoder: Annotated[
-        str, typer.Option("--encoder", metavar="NAME", help="null leaves encoding out.")
-    ] = "null",
-    model: Annotated[str, typer.Option("--model", "-n", metavar="MODEL")] = "auto",
-    json: Json = False,
-) -> None:
-    """Measure each stage, its queue and the whole pipeline."""
-    from vrestore import bench as benchmark
-
-    results = benchmark.run(sizes=sizes.split(","), frames=frames, encoder=encoder, model=model)
-    if json:
-        typer.echo(to_json(results))
-    else:
-        typer.echo("\n\n".join(str(result) for result in results), err=True)
 
 
 def _checked(check: Callable[[], Iterator[str]]) -> tuple[bool, str]:

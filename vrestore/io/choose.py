@@ -19,9 +19,12 @@ from vrestore.media import ChromaLocation, ColorModel, ColorSpec, Matrix, Range,
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
-__all__ = ["EncoderChoice", "choose_encoder"]
+__all__ = ["HEAVY_BYTES", "EncoderChoice", "choose_encoder"]
 
 _LOSSY_DEPTH = 10
+
+HEAVY_BYTES = 3 * 2**30
+"""x265 holds 5 GiB at 8K, which leaves a machine of 8 GiB nothing for the restoration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,26 +60,32 @@ def choose_encoder(
     `allowed` limits "auto" to encoders that the container can hold.  With `exact` the pixel format
     of the source is kept even by encoders that would rather have 10 bit.  "auto" goes through
     `AUTO_ORDER`; an encoder that would give up colour resolution, colour model or depth is passed
-    over while a later one keeps them.  Raises PlanError where nothing opens, naming each refusal.
+    over while a later one keeps them, and so is one that would take more than `HEAVY_BYTES` for
+    its pictures.  Raises PlanError where nothing opens, naming each refusal.
     """
     names = [config.encoder] if config.encoder != "auto" else list(AUTO_ORDER)
     if config.encoder == "auto" and allowed is not None:
         permitted = set(allowed)
         names = [name for name in names if name in permitted]
     refusals: list[str] = []
-    ranked: list[tuple[int, int, EncoderChoice]] = []
+    ranked: list[tuple[int, bool, int, EncoderChoice]] = []
     for order, name in enumerate(names):
         try:
             choice = _fit(ENCODERS[name], config, target, exact)
         except PlanError as refusal:
             refusals.append(str(refusal))
             continue
-        ranked.append((len(choice.losses), order, choice))
-    for _, order, choice in sorted(ranked, key=lambda entry: entry[:2]):
+        ranked.append((len(choice.losses), _is_heavy(choice, target), order, choice))
+    for _, _, order, choice in sorted(ranked, key=lambda entry: entry[:3]):
         refusals += [
             f"{other.spec.name} would lose {other.losses[0].what}"
-            for losses, before, other in ranked
+            for losses, _, before, other in ranked
             if before < order and losses > len(choice.losses)
+        ]
+        refusals += [
+            f"{other.spec.name} would hold {_held_bytes(other, target) / 2**30:.1f} GiB of pictures"
+            for losses, heavy, before, other in ranked
+            if before < order and heavy and losses == len(choice.losses)
         ]
         refusal_text = _refusal(choice, config, target)
         if refusal_text is None:
@@ -86,6 +95,15 @@ def choose_encoder(
     raise PlanError(
         f"no encoder for {target.width}x{target.height}: {reasons}; choose another with --encoder"
     )
+
+
+def _held_bytes(choice: EncoderChoice, target: VideoTarget) -> int:
+    """Memory that the encoder takes for pictures while it runs."""
+    return choice.spec.held_frames * choice.format.frame_bytes(target.width, target.height)
+
+
+def _is_heavy(choice: EncoderChoice, target: VideoTarget) -> bool:
+    return _held_bytes(choice, target) > HEAVY_BYTES
 
 
 def _reason(choice: EncoderChoice, config: EncodeConfig, refusals: list[str]) -> str:
@@ -235,8 +253,11 @@ def _side_data_losses(spec: EncoderSpec, target: VideoTarget) -> Iterable[Loss]:
     if spec.kind in (Kind.PICTURES, Kind.RAW) and (
         target.mastering_display is not None or target.content_light is not None
     ):
-        yield Loss(what="HDR10 static metadata", why=f"{spec.name} has no place for it",
-                   remedy="write a video, with any encoder")
+        yield Loss(
+            what="HDR10 static metadata",
+            why=f"{spec.name} has no place for it",
+            remedy="write a video, with any encoder",
+        )
     for name in dict.fromkeys(target.side_data):
         if name in _CARRIERS and name not in spec.frame_side_data:
             what, remedy = _CARRIERS[name]
@@ -262,8 +283,9 @@ def _refusal(choice: EncoderChoice, config: EncodeConfig, target: VideoTarget) -
         av.logging.set_level(level)
     unknown = sorted(set(context.options) & set(config.options))
     if unknown:
-        raise PlanError(f"{spec.name} has no option {unknown[0]!r}; see ffmpeg -h encoder="
-                        f"{spec.codec}")
+        raise PlanError(
+            f"{spec.name} has no option {unknown[0]!r}; see ffmpeg -h encoder={spec.codec}"
+        )
     return None
 
 

@@ -1,0 +1,101 @@
+"""`vrestore bench`: how fast the machine is, and how good the models are."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vrestore.errors import PresetError
+from vrestore.json_form import to_json
+
+__all__ = ["bench"]
+
+bench = typer.Typer(help="Measure the speed of this machine, or the quality of the models.")
+
+SIZES = "480x270,1920x1080,3840x2160"
+
+Sizes = Annotated[str, typer.Option("--sizes", metavar="LIST", help="Sizes of the source.")]
+Frames = Annotated[int, typer.Option("--frames", min=2, metavar="N", help="Pictures at each size.")]
+Encoder = Annotated[
+    str, typer.Option("--encoder", metavar="NAME", help="null leaves encoding out.")
+]
+Model = Annotated[str, typer.Option("--model", "-n", metavar="MODEL")]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="JSON on standard output.")]
+
+
+@bench.callback(invoke_without_command=True)
+def unnamed(
+    context: typer.Context,
+    sizes: Sizes = SIZES,
+    frames: Frames = 48,
+    encoder: Encoder = "null",
+    model: Model = "auto",
+    json: Json = False,
+) -> None:
+    """Measure each stage, its queue and the whole pipeline (`bench speed`)."""
+    if context.invoked_subcommand is None:
+        speed(sizes, frames, encoder, model, json)
+
+
+@bench.command("speed")
+def speed(
+    sizes: Sizes = SIZES,
+    frames: Frames = 48,
+    encoder: Encoder = "null",
+    model: Model = "auto",
+    json: Json = False,
+) -> None:
+    """Measure each stage, its queue and the whole pipeline."""
+    from vrestore import bench as benchmark
+
+    results = benchmark.run(sizes=sizes.split(","), frames=frames, encoder=encoder, model=model)
+    if json:
+        typer.echo(to_json(results))
+    else:
+        typer.echo("\n\n".join(str(result) for result in results), err=True)
+
+
+@bench.command("quality")
+def quality(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", metavar="DIR", exists=True, file_okay=False,
+            help="Folder with Set5, Kodak, Vid4, video; for measuring only.",
+        ),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-n", metavar="MODEL", help="May be repeated; all by default."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE",
+            help="Page to write into; standard output without it.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Measure the models against known truth and other methods, as tables in Markdown."""
+    from vrestore.models import registry
+    from vrestore.review.quality.page import measure
+    from vrestore.review.quality.tables import write_page
+
+    names = model or [name for name, spec in registry.registered().items() if spec.weights]
+    specs = [registry.find(name) for name in names]
+    if without := [spec.name for spec in specs if spec.weights is None]:
+        raise PresetError(f"{', '.join(without)} has no weights: it is measured beside the others")
+    text = measure(
+        data,
+        specs,
+        command=shlex.join(("vrestore", *sys.argv[1:])),
+        observer=lambda line: typer.echo(line, err=True),
+    )
+    if output is None:
+        typer.echo(text)
+    else:
+        write_page(output, text)

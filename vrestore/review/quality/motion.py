@@ -1,0 +1,72 @@
+"""Motion of the truth, found by block matching: the same for every method that is judged by it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vrestore.review.metrics import follow
+
+__all__ = ["Motion", "match"]
+
+REACH = 8
+"""Largest displacement in samples, in both directions."""
+
+BLOCK = 9
+HIDDEN = 8.0
+"""Code values by which a sample of the truth changes along its motion, from which it is taken to
+be hidden in the next frame, or its motion not found."""
+
+
+class Motion(NamedTuple):
+    """From each frame to the next."""
+
+    flow: Tensor
+    """(T - 1, 2, H, W), (x, y) in samples."""
+    shown: Tensor
+    """(T - 1, H, W) bool."""
+
+
+def match(truth: Tensor) -> Motion:
+    """Motion of luma (T, H, W) in code values, to fractions of a sample."""
+    flow = torch.stack([_between(first, second) for first, second in pairwise(truth)])
+    change = (follow(truth, flow) - truth[:-1].double()).abs()
+    return Motion(flow, change < HIDDEN)
+
+
+def _between(first: Tensor, second: Tensor) -> Tensor:
+    height, width = first.shape
+    side = 2 * REACH + 1
+    wide = F.pad(second[None, None], (REACH,) * 4, mode="replicate")[0, 0]
+    shifted = torch.stack(
+        [wide[y : y + height, x : x + width] for y in range(side) for x in range(side)]
+    )
+    cost = F.avg_pool2d(
+        (shifted - first).abs().unsqueeze(1), BLOCK, 1, BLOCK // 2, count_include_pad=False
+    )[:, 0]
+    # Where many displacements fit equally well, the shortest is the likeliest.
+    ways = torch.arange(-REACH, REACH + 1)
+    length = (ways.view(-1, 1).square() + ways.square()).sqrt().flatten().float()
+    cost = cost + 0.02 * length.view(-1, 1, 1)
+    best = cost.argmin(0)
+    y, x = best // side, best % side
+    parts = [
+        _vertex(*(cost.gather(0, index.unsqueeze(0))[0] for index in neighbours))
+        for neighbours in (
+            (best - (x > 0).long(), best, best + (x < side - 1).long()),
+            (best - side * (y > 0).long(), best, best + side * (y < side - 1).long()),
+        )
+    ]
+    return torch.stack((x - REACH + parts[0], y - REACH + parts[1]))
+
+
+def _vertex(before: Tensor, at: Tensor, after: Tensor) -> Tensor:
+    """Where a parabola through three costs is lowest, -0.5..0.5."""
+    bend = before - 2 * at + after
+    return torch.where(bend > 1e-3, 0.5 * (before - after) / bend.clamp_min(1e-3), 0.0).clamp(
+        -0.5, 0.5
+    )

@@ -1,0 +1,128 @@
+"""Tables in Markdown, intervals, and the page that holds them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vrestore.errors import OutputError
+
+__all__ = ["Finding", "Goal", "Table", "difference", "number", "write_page"]
+
+BEGIN = "<!-- written by `vrestore bench quality`: begin -->"
+END = "<!-- written by `vrestore bench quality`: end -->"
+
+STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14)
+"""Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom."""
+
+FEWEST = 3
+"""Clips from which an interval is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"{self.title}: every row must have {len(self.columns)} cells")
+
+    @property
+    def markdown(self) -> str:
+        lines = [f"## {self.title}", ""]
+        if self.notes:
+            lines += [" ".join(self.notes), ""]
+        lines.append(_row(self.columns))
+        lines.append(_row(("---",) * len(self.columns)))
+        lines += map(_row, self.rows)
+        return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A number that was wanted, beside the one that was reached."""
+
+    what: str
+    wanted: float
+    reached: float
+    unit: str = "dB"
+    at_most: bool = False
+    """Whether smaller is better."""
+
+    @property
+    def met(self) -> bool:
+        if self.at_most:
+            return self.reached <= self.wanted
+        return self.reached >= self.wanted
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        sign = "at most" if self.at_most else "at least"
+        return (
+            self.what,
+            f"{sign} {self.wanted:g} {self.unit}",
+            f"{number(self.reached)} {self.unit}",
+            "yes" if self.met else "**no**",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one measurement brought."""
+
+    tables: list[Table] = field(default_factory=list)
+    goals: list[Goal] = field(default_factory=list)
+
+    def extend(self, other: Finding) -> None:
+        self.tables.extend(other.tables)
+        self.goals.extend(other.goals)
+
+
+def number(value: float, digits: int = 2) -> str:
+    """For a cell; empty where there is none (nan)."""
+    if math.isnan(value):
+        return ""
+    return "equal" if value == math.inf else f"{value:.{digits}f}"
+
+
+def difference(first: Sequence[float], second: Sequence[float]) -> str:
+    """Mean of the paired differences first - second; from 3 pairs on with its 95 % interval."""
+    pairs = zip(first, second, strict=True)
+    each = [a - b for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
+    if not each:
+        return ""
+    mean = f"{statistics.fmean(each):+.2f}"
+    if len(each) < FEWEST:
+        return mean
+    quantile = STUDENT[min(len(each) - 1, len(STUDENT)) - 1]
+    half = quantile * statistics.stdev(each) / math.sqrt(len(each))
+    return f"{mean} ± {half:.2f}"
+
+
+def write_page(path: Path, text: str) -> None:
+    """Puts the text between the two marks of a page and keeps what stands around them.
+
+    A new page holds nothing else.  Raises OutputError where the file has no such marks: it is
+    somebody's, and not this command's to replace.
+    """
+    body = f"{BEGIN}\n\n{text.strip()}\n\n{END}\n"
+    try:
+        if path.exists():
+            before, mark, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+            _, closing, after = rest.partition(END)
+            if not mark or not closing:
+                raise OutputError(f"{path} exists and was not written by `vrestore bench quality`")
+            body = before + body.rstrip("\n") + after
+        path.write_text(body, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
