@@ -287,7 +287,7 @@ def _memory(
     unit_in = video.format.frame_bytes(video.width, video.height, bytes_per_sample=4)
     unit_out = form.frame_bytes(*size.output, bytes_per_sample=4)
     decoder = _DECODER_FRAMES * code_in
-    held = 0 if output is None else output.choice.spec.held_frames * code_out
+    held = 0 if output is None else output.choice.spec.held_bytes(form, *size.output)
     work = _UNIT_FRAMES * (unit_in + unit_out)
     work += 0 if fields is None else _FIELD_FRAMES * code_in
     fixed = _PROGRAM_BYTES + decoder + held + work

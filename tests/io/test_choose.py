@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from vrestore.errors import PlanError
 from vrestore.io.choose import choose_encoder
-from vrestore.io.encode import EncodeConfig, VideoTarget
-from vrestore.io.encoders import AUTO_ORDER, ENCODERS, EncoderSpec, Kind, QualityScale
+from vrestore.io.encode import EncodeConfig, VideoTarget, configure
+from vrestore.io.encoders import AUTO_ORDER, ENCODERS, HEAVY_BYTES, EncoderSpec, Kind, QualityScale
 from vrestore.io.formats import sample_format
 from vrestore.media import ColorModel, ColorSpec, Matrix, Range, SampleFormat
 
@@ -210,13 +210,21 @@ def test_lossy_rows_are_the_ones_that_get_10_bit() -> None:
     assert {spec.name for spec in ENCODERS.values() if spec.kind is Kind.LOSSY} == set(AUTO_ORDER)
 
 
-def test_auto_passes_over_an_encoder_that_would_fill_the_memory_at_8k() -> None:
+def test_at_8k_an_encoder_holds_fewer_pictures_and_says_so() -> None:
     small, large = (
-        choose_encoder(EncodeConfig(), target(width=width, height=height))
-        for width, height in ((1920, 1080), (7680, 4320))
+        choose_encoder(EncodeConfig(encoder="libx265"), target(width=width, height=height))
+        for width, height in ((3840, 2160), (7680, 4320))
     )
-    assert small.spec.name == "libx265"
-    assert large.spec.name == "libsvtav1"
-    assert "libx265 would hold" in large.reason
-    asked = choose_encoder(EncodeConfig(encoder="libx265"), target(width=7680, height=4320))
-    assert asked.spec.name == "libx265"
+    assert "memory" not in small.reason
+    assert "without B-frames and lookahead to save memory" in large.reason
+    assert large.spec.held_bytes(large.format, 7680, 4320) <= HEAVY_BYTES
+
+
+def test_the_user_may_have_the_lookahead_all_the_same() -> None:
+    wanted = target(width=7680, height=4320)
+    config = EncodeConfig(encoder="libx265", options={"x265-params": "rc-lookahead=20"})
+    choice = choose_encoder(config, wanted)
+    context = av.CodecContext.create("libx265", "w")
+    configure(context, choice, wanted, config)
+    assert "rc-lookahead=20" in context.options["x265-params"]
+    assert "bframes=0" in context.options["x265-params"]

@@ -19,12 +19,9 @@ from vrestore.media import ChromaLocation, ColorModel, ColorSpec, Matrix, Range,
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
-__all__ = ["HEAVY_BYTES", "EncoderChoice", "choose_encoder"]
+__all__ = ["EncoderChoice", "choose_encoder"]
 
 _LOSSY_DEPTH = 10
-
-HEAVY_BYTES = 3 * 2**30
-"""x265 holds 5 GiB at 8K, which leaves a machine of 8 GiB nothing for the restoration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,36 +57,30 @@ def choose_encoder(
     `allowed` limits "auto" to encoders that the container can hold.  With `exact` the pixel format
     of the source is kept even by encoders that would rather have 10 bit.  "auto" goes through
     `AUTO_ORDER`; an encoder that would give up colour resolution, colour model or depth is passed
-    over while a later one keeps them, and so is one that would take more than `HEAVY_BYTES` for
-    its pictures.  Raises PlanError where nothing opens, naming each refusal.
+    over while a later one keeps them.  Raises PlanError where nothing opens, naming each refusal.
     """
     names = [config.encoder] if config.encoder != "auto" else list(AUTO_ORDER)
     if config.encoder == "auto" and allowed is not None:
         permitted = set(allowed)
         names = [name for name in names if name in permitted]
     refusals: list[str] = []
-    ranked: list[tuple[int, bool, int, EncoderChoice]] = []
+    ranked: list[tuple[int, int, EncoderChoice]] = []
     for order, name in enumerate(names):
         try:
             choice = _fit(ENCODERS[name], config, target, exact)
         except PlanError as refusal:
             refusals.append(str(refusal))
             continue
-        ranked.append((len(choice.losses), _is_heavy(choice, target), order, choice))
-    for _, _, order, choice in sorted(ranked, key=lambda entry: entry[:3]):
+        ranked.append((len(choice.losses), order, choice))
+    for _, order, choice in sorted(ranked, key=lambda entry: entry[:2]):
         refusals += [
             f"{other.spec.name} would lose {other.losses[0].what}"
-            for losses, _, before, other in ranked
+            for losses, before, other in ranked
             if before < order and losses > len(choice.losses)
-        ]
-        refusals += [
-            f"{other.spec.name} would hold {_held_bytes(other, target) / 2**30:.1f} GiB of pictures"
-            for losses, heavy, before, other in ranked
-            if before < order and heavy and losses == len(choice.losses)
         ]
         refusal_text = _refusal(choice, config, target)
         if refusal_text is None:
-            return replace(choice, reason=_reason(choice, config, refusals))
+            return replace(choice, reason=_reason(choice, config, target, refusals))
         refusals.append(refusal_text)
     reasons = "; ".join(refusals) or "the container takes none of " + ", ".join(AUTO_ORDER)
     raise PlanError(
@@ -97,17 +88,12 @@ def choose_encoder(
     )
 
 
-def _held_bytes(choice: EncoderChoice, target: VideoTarget) -> int:
-    """Memory that the encoder takes for pictures while it runs."""
-    return choice.spec.held_frames * choice.format.frame_bytes(target.width, target.height)
-
-
-def _is_heavy(choice: EncoderChoice, target: VideoTarget) -> bool:
-    return _held_bytes(choice, target) > HEAVY_BYTES
-
-
-def _reason(choice: EncoderChoice, config: EncodeConfig, refusals: list[str]) -> str:
+def _reason(
+    choice: EncoderChoice, config: EncodeConfig, target: VideoTarget, refusals: list[str]
+) -> str:
     how = f"{choice.spec.name}, {choice.encoder_format}"
+    if choice.spec.is_lean(choice.format, target.width, target.height):
+        how += ", without B-frames and lookahead to save memory"
     if config.encoder != "auto":
         return f"{how}: asked for"
     if refusals:

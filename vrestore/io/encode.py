@@ -65,8 +65,9 @@ class EncodeConfig:
 
     def __post_init__(self) -> None:
         if self.encoder != "auto" and self.encoder not in ENCODERS:
-            raise ValueError(f"encoder must be auto or one of {', '.join(ENCODERS)}, "
-                             f"got {self.encoder!r}")
+            raise ValueError(
+                f"encoder must be auto or one of {', '.join(ENCODERS)}, got {self.encoder!r}"
+            )
         if self.quality is not None and not 0 <= self.quality <= 51:
             raise ValueError(f"quality must be 0 (best) to 51, got {self.quality}")
 
@@ -153,7 +154,8 @@ def _options(
     Raises PlanError for a speed that the encoder does not have.
     """
     options = dict(spec.options)
-    parameters: dict[str, str] = {}
+    lean = spec.is_lean(format, target.width, target.height)
+    parameters: dict[str, str] = dict(spec.lean) if lean else {}
     if spec.quality is not None:
         quality = DEFAULT_QUALITY if config.quality is None else config.quality
         options[spec.quality.option] = spec.quality.value(quality)
@@ -285,8 +287,9 @@ class Encoder:
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
         if frame.format != self._choice.format:
-            raise EncodeError(f"{self._choice.spec.name} was set up for {self._choice.format}, "
-                              f"got {frame.format}")
+            raise EncodeError(
+                f"{self._choice.spec.name} was set up for {self._choice.format}, got {frame.format}"
+            )
         picture = video_frame(frame.planes, frame.format)
         wanted = self._choice.encoder_format
         if picture.format.name != wanted:

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
-__all__ = ["AUTO_ORDER", "ENCODERS", "EncoderSpec", "Kind", "QualityScale"]
+from vrestore.media import SampleFormat
+
+__all__ = ["AUTO_ORDER", "ENCODERS", "HEAVY_BYTES", "EncoderSpec", "Kind", "QualityScale"]
+
+
+HEAVY_BYTES = 3 * 2**30
+"""What an encoder may take for pictures before it has to hold fewer: at 8K x265, SVT-AV1 and x264
+take 4 to 5.5 GiB, which leaves a machine of 8 GiB too little for the restoration."""
 
 
 class Kind(Enum):
@@ -97,8 +104,25 @@ class EncoderSpec:
     held_frames: int = 1
     """Memory that it takes while running, in pictures of its input; measured at 8K, 10 bit."""
 
+    lean: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Parameters of the codec library with which it holds fewer pictures, at some cost in size."""
+
+    lean_frames: int = 1
+    """`held_frames` with these."""
+
     bits_per_pixel: float = 0.0
     """A cautious (low) guess of the output, for the free-space check."""
+
+    def is_lean(self, format: SampleFormat, width: int, height: int) -> bool:
+        """Whether `lean` is used at this size: its pictures would take over `HEAVY_BYTES`."""
+        full = self.held_frames * format.frame_bytes(width, height)
+        return bool(self.lean) and full > HEAVY_BYTES
+
+    def held_bytes(self, format: SampleFormat, width: int, height: int) -> int:
+        """Memory that it takes for pictures while it runs."""
+        lean = self.is_lean(format, width, height)
+        return (self.lean_frames if lean else self.held_frames) * format.frame_bytes(width, height)
+
 
 _X_SPEEDS = _same(
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
@@ -186,7 +210,8 @@ _ROWS = (
     ),
     EncoderSpec(
         name="libx265", codec="libx265", kind=Kind.LOSSY, even=True,
-        held_frames=55, aspect_in_stream=True,
+        held_frames=55, aspect_in_stream=True, lean_frames=28,
+        lean={"bframes": "0", "b-adapt": "0", "rc-lookahead": "1", "ref": "1"},
         feeds=_planar("yuv420p", "yuv422p", "yuv444p", "gbrp", "gray", depths=(8, 10, 12)),
         quality=QualityScale(option="crf", offset=2), speeds=_X_SPEEDS, default_speed="medium",
         options={"a53cc": "1"}, parameters="x265-params",
@@ -195,7 +220,8 @@ _ROWS = (
     ),
     EncoderSpec(
         name="libsvtav1", codec="libsvtav1", kind=Kind.LOSSY, even=True,
-        held_frames=25,
+        held_frames=47, lean_frames=20,
+        lean={"lookahead": "0", "hierarchical-levels": "2", "pred-struct": "1"},
         feeds=_planar("yuv420p", depths=(8, 10)), max_height=8704,
         quality=QualityScale(option="crf", scale=1.2, offset=5, minimum=1, maximum=63, whole=True),
         speeds=_SVT_SPEEDS, default_speed="8", parameters="svtav1-params",
@@ -203,7 +229,9 @@ _ROWS = (
     ),
     EncoderSpec(
         name="libx264", codec="libx264", kind=Kind.LOSSY, even=True,
-        held_frames=55, aspect_in_stream=True,
+        held_frames=55, aspect_in_stream=True, lean_frames=13,
+        lean={"bframes": "0", "rc-lookahead": "0", "sync-lookahead": "0", "mbtree": "0",
+              "ref": "1"},
         feeds=_planar("yuv420p", "yuv422p", "yuv444p", depths=(8, 10))
         | _planar("gray", depths=(8, 10)),
         quality=QualityScale(option="crf"), speeds=_X_SPEEDS, default_speed="medium",

@@ -29,6 +29,7 @@ from vrestore.review.quality.cases import Case, resized
 
 __all__ = [
     "FILTERS",
+    "Chain",
     "Method",
     "classical",
     "external_ffmpeg",
@@ -37,12 +38,22 @@ __all__ = [
     "network",
 ]
 
-FILTERS: dict[str, tuple[tuple[str, dict[str, float]], ...]] = {
-    "hqdn3d": (("hqdn3d", {}),),
-    "nlmeans": (("nlmeans", {"s": 3.0, "p": 5, "r": 9}),),
-    "tmedian, hqdn3d": (("tmedian", {"radius": 1}), ("hqdn3d", {})),
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Filters of FFmpeg with their options."""
+
+    filters: tuple[tuple[str, dict[str, float]], ...]
+    lost: int = 0
+    """Frames that it swallows at either end; so many are repeated there."""
+
+
+FILTERS = {
+    "hqdn3d": Chain((("hqdn3d", {}),)),
+    "nlmeans": Chain((("nlmeans", {"s": 3.0, "p": 5, "r": 9}),)),
+    "tmedian, hqdn3d": Chain((("tmedian", {"radius": 1}), ("hqdn3d", {})), lost=1),
 }
-"""Chains of FFmpeg's filters, each with its usual settings, before its Lanczos scaler."""
+"""What denoises before FFmpeg's Lanczos scaler, each with its usual settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +159,16 @@ def classical(name: str, program: str) -> Method:
 def _filtered(case: Case, name: str, program: str) -> Tensor:
     count, height, width = case.luma.shape
     out_height, out_width = case.truth.shape[-2:]
+    chain = FILTERS[name]
     stream = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="gray", s=f"{width}x{height}", r=25)
-    for filter_name, options in FILTERS[name]:
+    for filter_name, options in chain.filters:
         stream = stream.filter(filter_name, **options)
     if case.scale > 1:
         stream = stream.filter("scale", out_width, out_height, flags="lanczos+accurate_rnd")
     command = stream.output("pipe:", format="rawvideo", pix_fmt="gray").compile(cmd=program)
-    data = case.luma.round().byte().contiguous().numpy().tobytes()
+    luma = case.luma
+    luma = torch.cat((luma[:1],) * chain.lost + (luma,) + (luma[-1:],) * chain.lost)
+    data = luma.round().clamp(0, 255).byte().contiguous().numpy().tobytes()
     made = subprocess.run(command, input=data, capture_output=True, check=True).stdout
     frames = torch.frombuffer(bytearray(made), dtype=torch.uint8)
     return frames.view(count, out_height, out_width).float()

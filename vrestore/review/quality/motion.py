@@ -39,15 +39,14 @@ def match(truth: Tensor) -> Motion:
 
 
 def _between(first: Tensor, second: Tensor) -> Tensor:
+    """Matched at every second row and column, and interpolated."""
     height, width = first.shape
     side = 2 * REACH + 1
     wide = F.pad(second[None, None], (REACH,) * 4, mode="replicate")[0, 0]
-    shifted = torch.stack(
-        [wide[y : y + height, x : x + width] for y in range(side) for x in range(side)]
+    # Row by row of displacements: all at once would take some 100 MB and, so, several times as long.
+    cost = torch.cat(
+        [_boxes((_shifts(wide[y : y + height], width) - first).abs()) for y in range(side)]
     )
-    cost = F.avg_pool2d(
-        (shifted - first).abs().unsqueeze(1), BLOCK, 1, BLOCK // 2, count_include_pad=False
-    )[:, 0]
     # Where many displacements fit equally well, the shortest is the likeliest.
     ways = torch.arange(-REACH, REACH + 1)
     length = (ways.view(-1, 1).square() + ways.square()).sqrt().flatten().float()
@@ -61,7 +60,20 @@ def _between(first: Tensor, second: Tensor) -> Tensor:
             (best - side * (y > 0).long(), best, best + side * (y < side - 1).long()),
         )
     ]
-    return torch.stack((x - REACH + parts[0], y - REACH + parts[1]))
+    flow = torch.stack((x - REACH + parts[0], y - REACH + parts[1]))
+    return F.interpolate(flow[None], size=(height, width), mode="bilinear")[0]
+
+
+def _shifts(rows: Tensor, width: int) -> Tensor:
+    """(H, W + 2 * REACH) -> (2 * REACH + 1, H, W), each a sample further to the right."""
+    return rows.unfold(1, width, 1).transpose(0, 1)
+
+
+def _boxes(change: Tensor) -> Tensor:
+    """(N, H, W) -> mean of each block around every second sample in both directions."""
+    half = BLOCK // 2
+    rows = F.avg_pool2d(change, (BLOCK, 1), (2, 1), (half, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, BLOCK), (1, 2), (0, half), count_include_pad=False)
 
 
 def _vertex(before: Tensor, at: Tensor, after: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from vrestore.review.quality.tables import Finding, Goal, Table, difference, num
 
 __all__ = ["Score", "score", "worn"]
 
-FRAMES = 14
+FRAMES = 16
 HEIGHT, WIDTH = 224, 320
 BORDER = 8
 
