@@ -38,6 +38,9 @@ _PROGRAM_BYTES = 420 * _MIB
 _DECODER_FRAMES = 12
 """Reference and in-flight pictures of a decoder with a few threads."""
 
+_NETWORK_BYTES = 96 * _MIB
+"""What torch takes for the first network it runs, whatever the picture's size."""
+
 _QUEUES_BYTES = 512 * _MIB
 """What the queues may hold where nobody says: 8 frames each up to 4K, 2 or 3 at 8K."""
 
@@ -198,7 +201,7 @@ def make_plan(info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | N
         output=output,
         format=form,
         span=_span(preset, info),
-        memory=_memory(preset, info, size, form, output, fields),
+        memory=_memory(preset, info, model, size, form, output, fields),
         losses=losses,
         notes=(
             *info.guesses,
@@ -275,6 +278,7 @@ def _span(preset: Preset, info: MediaInfo) -> Span | None:
 def _memory(
     preset: Preset,
     info: MediaInfo,
+    model: ModelSpec,
     size: SizePlan,
     form: SampleFormat,
     output: OutputPlan | None,
@@ -290,6 +294,8 @@ def _memory(
     held = 0 if output is None else output.choice.spec.held_bytes(form, *size.output)
     work = _UNIT_FRAMES * (unit_in + unit_out)
     work += 0 if fields is None else _FIELD_FRAMES * code_in
+    if model.weights is not None:
+        work += _NETWORK_BYTES + model.work_bytes_per_pixel * video.width * video.height
     fixed = _PROGRAM_BYTES + decoder + held + work
     budget = preset.run.memory_bytes
     if budget is None:

@@ -91,6 +91,9 @@ class ModelSpec:
     dtypes: tuple[str, ...] = ("fp32",)
     """Precisions of the arithmetic, the default first: fp32, fp16, bf16."""
 
+    work_bytes_per_pixel: int = 0
+    """Memory of its features and its state, in bytes a luma sample of the source, fp32; measured."""
+
     strength: float = 0.5
     """What `strength` is where neither the user nor a diagnosis says, 0..1."""
 

@@ -43,7 +43,7 @@ def _between(first: Tensor, second: Tensor) -> Tensor:
     height, width = first.shape
     side = 2 * REACH + 1
     wide = F.pad(second[None, None], (REACH,) * 4, mode="replicate")[0, 0]
-    # Row by row of displacements: all at once would take some 100 MB and, so, several times as long.
+    # One row of displacements at a time: all at once take some 100 MB, and several times as long.
     cost = torch.cat(
         [_boxes((_shifts(wide[y : y + height], width) - first).abs()) for y in range(side)]
     )

@@ -31,12 +31,11 @@ def measure(
     media = Media(folder)
     models = [network(spec) for spec in specs]
     alone = [network(spec, one_by_one=True) for spec in specs]
-    both = [method for pair in zip(alone, models, strict=True) for method in pair]
     parts: tuple[tuple[str, Callable[[], Finding]], ...] = (
         ("stills", lambda: set5(media, models)),
-        ("clean clips", lambda: vid4(media, both)),
+        ("clean clips", lambda: vid4(media, models, alone)),
         ("damaged clips", lambda: worn(media, models, alone)),
-        ("noise", lambda: static_noise(media, both)),
+        ("noise", lambda: static_noise(media, models, alone)),
         ("clean input", lambda: do_no_harm(media, models)),
         ("long shots", lambda: long_shots(media, specs)),
     )

@@ -46,8 +46,8 @@ LONG_SIDE = (112, 144)
 """Size of the still that is looked at for long: the recurrence does not depend on it."""
 
 
-def static_noise(media: Media, models: Sequence[Method]) -> Finding:
-    """How far the variance over time falls in a shot without motion."""
+def static_noise(media: Media, models: Sequence[Method], alone: Sequence[Method]) -> Finding:
+    """How far the variance over time falls in a shot without motion; `alone` without time."""
     found = Finding()
     cases = []
     for still in media.stills("Kodak")[:STATIC_STILLS]:
@@ -60,7 +60,7 @@ def static_noise(media: Media, models: Sequence[Method]) -> Finding:
         *([classical(name, program) for name in FILTERS] if program else []),
     ]
     rows = []
-    for method in (*simple, *models) if cases else ():
+    for method in (*simple, *alone, *models) if cases else ():
         drops, quality = [], []
         for case in cases:
             kept = slice(SETTLED, STATIC_FRAMES - 1)
