@@ -25,6 +25,7 @@ from vrestore.media import Frame, Timestamp
 from vrestore.ops.size import parse_size
 from vrestore.planning import Plan
 from vrestore.preset import Setting
+from vrestore.runtime.pipeline import stream
 from vrestore.runtime.pool import BufferPool
 from vrestore.runtime.posix import usable_cores
 from vrestore.runtime.stage import Op, compose
@@ -205,16 +206,13 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _feed(op: Op[Frame, object], items: Iterable[Frame]) -> None:
-    for item in items:
-        for _ in op.push(item):
-            pass
-    for _ in op.flush():
+    """In a thread of its own, as in the pipeline: OpenMP treats the main thread's team better."""
+    for _ in stream(("frames", items), [("stage", op)]):
         pass
 
 
 def _results(op: Op[Frame, Frame], items: Iterable[Frame]) -> list[Frame]:
-    results = [result for item in items for result in op.push(item)]
-    return [*results, *op.flush()]
+    return list(stream(("frames", items), [("stage", op)]))
 
 
 def _endless(items: Sequence[Frame], count: int) -> Iterable[Frame]:
