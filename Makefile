@@ -59,7 +59,7 @@ fmt: $(VENV)/.installed-dev  ## rewrite in the house style
 check: lint test  ## lint, then test
 
 bench: $(VENV)/.installed  ## measure every stage at 270p, 1080p and 2160p
-	$(BIN)/vrestore bench $(ARGS)
+	$(BIN)/vrestore bench --frames 12 $(ARGS)
 
 gallery: $(VENV)/.installed  ## before/after pictures of the sample with every preset
 	$(BIN)/python docs/gallery.py $(ARGS)

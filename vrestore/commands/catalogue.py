@@ -72,7 +72,7 @@ def export_preset(
 
 @models.command("list")
 def list_models(json: Json = False) -> None:
-    """Name, magnifications and purpose of each model, one a line."""
+    """Name, magnifications, training footage and purpose of each model, one a line."""
     from vrestore.models import registry
 
     known = registry.registered()
@@ -82,7 +82,7 @@ def list_models(json: Json = False) -> None:
     width = max(map(len, known))
     for name, spec in known.items():
         scales = ",".join(f"x{scale}" for scale in spec.scales)
-        typer.echo(f"{name:{width}}  {scales:12}  {spec.purpose}")
+        typer.echo(f"{name:{width}}  {scales:12}  {spec.manifest.value:8}  {spec.purpose}")
 
 
 @models.command("show")
