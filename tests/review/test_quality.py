@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from vrestore.cli import main
 from vrestore.errors import InputError, OutputError
 from vrestore.models import registry
 from vrestore.ops.resample import Kernel
@@ -241,6 +242,12 @@ def test_a_page_is_replaced_between_its_marks_only(tmp_path: Path):
     text = page.read_text()
     assert text.startswith("# Mine\n") and text.endswith("\nMine too\n")
     assert "second" in text and "first" not in text
+
+
+def test_only_models_with_weights_are_measured(tmp_path: Path):
+    (tmp_path / "Set5").mkdir()
+    assert main(["bench", "quality", "--data", str(tmp_path), "-n", "resize"]) == 2
+    assert main(["bench", "quality", "--data", str(tmp_path), "-n", "nothing"]) == 4
 
 
 def test_a_page_of_somebody_else_is_not_replaced(tmp_path: Path):

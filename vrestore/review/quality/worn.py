@@ -118,11 +118,11 @@ def _overview(sources: Sequence[Source], damages: Sequence[Damage], program: str
         f"From {clips}: at most {FRAMES} frames and the middle {WIDTH}x{HEIGHT} of each, to keep",
         "the run short. The wear is made by the code that training uses, at the size of the",
         "input, with seeds that follow from name and scale; 8-bit 4:2:0. (x264, in tape and",
-        "compressed, does not always give the same bits: their last digit may differ.) Dust is in specks per",
-        f"megapixel and frame. {BORDER} samples of border are left out. Defects are the drawn",
-        "dust, scratches and dropouts; recall is the share of their samples whose error at least",
-        "halved. Warping error and flicker are in code values. Differences are of the same clips,",
-        "with their 95 % interval.",
+        "compressed, does not always give the same bits: their last digit may differ.) Dust is in",
+        f"specks per megapixel and frame. {BORDER} samples of border are left out. Defects are the",
+        "drawn dust, scratches and dropouts; recall is the share of their samples whose error at",
+        "least halved. Warping error and flicker are in code values. Differences are of the same",
+        "clips, with their 95 % interval.",
     ]
     return Table(
         title="Damaged clips: what was done to them",
