@@ -50,6 +50,7 @@ test-gpu: $(VENV)/.installed-dev  ## run the tests that need a CUDA device
 
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make fmt" >&2; exit 1; }
 	$(BIN)/mypy
 
 fmt: $(VENV)/.installed-dev  ## rewrite in the house style

@@ -79,8 +79,8 @@ def vfr_ticks(count: int, *, ticks_per_second: int = 1000, start: int = 0) -> li
     """`count` strictly increasing presentation times of irregular spacing."""
     cycle = len(VFR_MILLISECONDS)
     return [
-        start + round(Fraction(VFR_MILLISECONDS[i % cycle] + 667 * (i // cycle), 1000)
-                      * ticks_per_second)
+        start
+        + round(Fraction(VFR_MILLISECONDS[i % cycle] + 667 * (i // cycle), 1000) * ticks_per_second)
         for i in range(count)
     ]
 

@@ -37,10 +37,19 @@ SPEC = ModelSpec(
 
 @pytest.fixture
 def make_restorer() -> Callable[..., TemporalRestorer]:
-    def make(scale: int = 1, *, tile: int | None = None,
-             dtype: torch.dtype = torch.float32) -> TemporalRestorer:
-        return TemporalRestorer(SPEC, lively_cell(), scale, strength=0.6, tile=tile, dtype=dtype,
-                                device=torch.device("cpu"))
+    def make(
+        scale: int = 1, *, tile: int | None = None, dtype: torch.dtype = torch.float32
+    ) -> TemporalRestorer:
+        return TemporalRestorer(
+            SPEC,
+            lively_cell(),
+            scale,
+            strength=0.6,
+            tile=tile,
+            dtype=dtype,
+            device=torch.device("cpu"),
+        )
+
     return make
 
 
@@ -62,8 +71,9 @@ def moving_frames(
     for plane in range(form.plane_count):
         rows, columns = form.plane_size(plane, wide, height)
         coarse = torch.rand(1, 1, max(2, rows // 6), max(2, columns // 6), generator=generator)
-        canvas.append(torch.nn.functional.interpolate(
-            coarse, size=(rows, columns), mode="bilinear")[0, 0])
+        canvas.append(
+            torch.nn.functional.interpolate(coarse, size=(rows, columns), mode="bilinear")[0, 0]
+        )
     for t in range(count):
         planes = []
         for plane in range(form.plane_count):

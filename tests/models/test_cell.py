@@ -19,8 +19,9 @@ def knobs(strength: float = 0.5) -> torch.Tensor:
 
 
 def neighbour(h: int, w: int) -> Neighbour:
-    return Neighbour(torch.full((1, 2, h, w), 0.4), torch.full((1, 1, h, w), 0.8),
-                     torch.ones(1, 1, 1, 1))
+    return Neighbour(
+        torch.full((1, 2, h, w), 0.4), torch.full((1, 1, h, w), 0.8), torch.ones(1, 1, 1, 1)
+    )
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
@@ -34,8 +35,9 @@ def test_420_is_444_with_repeated_chroma(make_cell: MakeCell, scale: int):
         large = cell(cell.kernels(YUV444, scale), Picture(luma, full), knobs()).picture
     assert torch.allclose(small.luma, large.luma, atol=1e-5)
     if scale == 1:
-        assert torch.allclose(small.chroma, torch.nn.functional.avg_pool2d(large.chroma, 2),
-                              atol=1e-5)
+        assert torch.allclose(
+            small.chroma, torch.nn.functional.avg_pool2d(large.chroma, 2), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("rows", [1, 3, 8, 31])
@@ -65,8 +67,9 @@ def test_an_untrained_cell_magnifies_like_its_bicubic_base():
     picture = Picture(torch.rand(1, 1, 16, 20) - 0.5, torch.rand(1, 2, 8, 10) - 0.5)
     with torch.no_grad():
         result = cell(cell.kernels(YUV420, 2), picture, knobs()).picture
-    base = torch.nn.functional.interpolate(picture.luma, scale_factor=2, mode="bicubic",
-                                           antialias=True)
+    base = torch.nn.functional.interpolate(
+        picture.luma, scale_factor=2, mode="bicubic", antialias=True
+    )
     assert torch.equal(result.luma, base)
 
 
@@ -74,8 +77,14 @@ def candidates(h: int = 6, w: int = 7, **changes: torch.Tensor) -> Candidates:
     torch.manual_seed(3)
     cells = {k: torch.rand(1, 6, h, w) for k in ("now", "state", "before", "after")}
     one = torch.ones(1, 1, h, w)
-    values = {**cells, "trust_before": one, "trust_after": one, "noise": one,
-              "has_before": torch.ones(1, 1, 1, 1), "has_after": torch.ones(1, 1, 1, 1)}
+    values = {
+        **cells,
+        "trust_before": one,
+        "trust_after": one,
+        "noise": one,
+        "has_before": torch.ones(1, 1, 1, 1),
+        "has_after": torch.ones(1, 1, 1, 1),
+    }
     return Candidates(**{**values, **changes})
 
 
@@ -95,16 +104,21 @@ def test_the_past_never_gets_more_than_its_share():
     with torch.no_grad():
         fusion.bias.copy_(torch.tensor((-50.0, 50.0, -50.0, -50.0)))
         zero = torch.zeros(1, 6, 6, 7)
-        fused = fusion(candidates(now=zero, before=zero, after=zero, state=zero + 1), knobs(),
-                       YUV420)
+        fused = fusion(
+            candidates(now=zero, before=zero, after=zero, state=zero + 1), knobs(), YUV420
+        )
     assert torch.allclose(fused.cells, torch.full_like(zero, PREVIOUS_AT_MOST), atol=1e-4)
 
 
 def test_an_absent_neighbour_counts_for_nothing(make_cell: MakeCell):
     fusion = make_cell().fusion
     none = torch.zeros(1, 1, 1, 1)
-    c = candidates(has_before=none, has_after=none, trust_before=torch.zeros(1, 1, 6, 7),
-                   trust_after=torch.zeros(1, 1, 6, 7))
+    c = candidates(
+        has_before=none,
+        has_after=none,
+        trust_before=torch.zeros(1, 1, 6, 7),
+        trust_after=torch.zeros(1, 1, 6, 7),
+    )
     with torch.no_grad():
         assert torch.equal(fusion(c, knobs(), YUV420).cells, c.now)
 
@@ -122,8 +136,9 @@ def test_neighbours_that_agree_outvote_a_speck_even_where_no_flow_is_believed():
     nothing = torch.zeros(1, 1, 6, 7)
     clean = torch.full((1, 6, 6, 7), 0.2)
     dirty = clean + 0.6
-    c = candidates(now=dirty, state=clean, before=clean, after=clean, trust_before=nothing,
-                   trust_after=nothing)
+    c = candidates(
+        now=dirty, state=clean, before=clean, after=clean, trust_before=nothing, trust_after=nothing
+    )
     with torch.no_grad():
         fused = InputFusion()(c, knobs(), YUV420).cells
     assert float((fused - clean).abs().mean()) < 0.2
@@ -135,8 +150,9 @@ def test_a_speck_in_one_frame_is_replaced_by_its_neighbours():
     dirty = clean.clone()
     dirty[:, :, 2:4, 3:5] = 0.9
     with torch.no_grad():
-        fused = fusion(candidates(now=dirty, state=clean, before=clean, after=clean), knobs(),
-                       YUV420)
+        fused = fusion(
+            candidates(now=dirty, state=clean, before=clean, after=clean), knobs(), YUV420
+        )
     assert float((fused.cells - clean).abs().max()) < 0.02
 
 
@@ -153,8 +169,9 @@ def test_the_blend_stays_between_old_and_new_and_needs_trust():
 def test_a_step_with_neighbours_is_differentiable_everywhere(make_cell: MakeCell):
     cell = make_cell(folded=False)
     kernels = cell.kernels(YUV420, 2)
-    pictures = [Picture(0.2 * torch.randn(1, 1, 16, 20), 0.2 * torch.randn(1, 2, 8, 10))
-                for _ in range(3)]
+    pictures = [
+        Picture(0.2 * torch.randn(1, 1, 16, 20), 0.2 * torch.randn(1, 2, 8, 10)) for _ in range(3)
+    ]
     near = neighbour(8, 10)
     first = cell(kernels, pictures[0], knobs(), None, None, near, pictures[1])
     second = cell(kernels, pictures[1], knobs(), first.memory, near, near, pictures[2])

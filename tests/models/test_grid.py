@@ -81,8 +81,9 @@ def test_a_shifted_magnification_of_a_ramp_is_the_shifted_ramp(scale: int):
     ramp = torch.arange(24.0).view(1, 1, 1, 24).expand(1, 1, 24, 24)
     plane = upsample(ramp, scale, (0.0, 0.125))[0, 0]
     wanted = (torch.arange(24 * scale) + 0.5) / scale - 0.5 + 0.125
-    assert torch.allclose(plane[12 * scale, 3 * scale : -3 * scale], wanted[3 * scale : -3 * scale],
-                          atol=1e-4)
+    assert torch.allclose(
+        plane[12 * scale, 3 * scale : -3 * scale], wanted[3 * scale : -3 * scale], atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("scale", [2, 4])

@@ -32,8 +32,11 @@ def test_every_row_is_complete(spec: ModelSpec):
     assert (WEIGHTS / spec.weights).with_suffix(".md").is_file(), "each weights file has a card"
 
 
-@pytest.mark.parametrize("spec", [s for s in registry.registered().values()
-                                  if s.manifest is Manifest.RESEARCH], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "spec",
+    [s for s in registry.registered().values() if s.manifest is Manifest.RESEARCH],
+    ids=lambda s: s.name,
+)
 def test_weights_from_research_footage_are_never_called_free(spec: ModelSpec):
     assert "research" in spec.license.lower()
 
@@ -82,8 +85,16 @@ def test_the_next_larger_head_serves_a_free_size(scale: float, head: int):
 
 
 def spec_of(path: Path, digest: str) -> ModelSpec:
-    return ModelSpec(name="a", arch="cell", license="x", purpose="x", scales=(1,),
-                     weights=path.name, sha256=digest, manifest=Manifest.OPEN)
+    return ModelSpec(
+        name="a",
+        arch="cell",
+        license="x",
+        purpose="x",
+        scales=(1,),
+        weights=path.name,
+        sha256=digest,
+        manifest=Manifest.OPEN,
+    )
 
 
 def test_weights_are_read_only_if_they_are_the_ones_named(tmp_path: Path):

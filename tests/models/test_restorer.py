@@ -76,8 +76,11 @@ def test_the_inputs_are_not_written(shipped: Restorer, make_frames: MakeFrames):
     frames = make_frames(3)
     copies = [tuple(p.clone() for p in f.planes) for f in frames]
     run(shipped, frames)
-    assert all(torch.equal(p, q) for f, c in zip(frames, copies, strict=True)
-               for p, q in zip(f.planes, c, strict=True))
+    assert all(
+        torch.equal(p, q)
+        for f, c in zip(frames, copies, strict=True)
+        for p, q in zip(f.planes, c, strict=True)
+    )
 
 
 # --------------------------------------------------------------------------- the temporal net
@@ -114,8 +117,9 @@ def test_a_frame_further_ahead_changes_nothing(
     make_restorer: MakeRestorer, make_frames: MakeFrames
 ):
     frames, others = make_frames(5), make_frames(5, seed=9)
-    assert same(run(make_restorer(1), frames)[:2],
-                run(make_restorer(1), [*frames[:3], *others[3:]])[:2])
+    assert same(
+        run(make_restorer(1), frames)[:2], run(make_restorer(1), [*frames[:3], *others[3:]])[:2]
+    )
 
 
 def test_a_restorer_starts_afresh_after_flush(make_restorer: MakeRestorer, make_frames: MakeFrames):
@@ -131,8 +135,11 @@ def test_bands_give_what_whole_frames_give_over_thirty_moving_frames(
     frames = make_frames(30, 64, 100, speed=3)
     whole = run(make_restorer(scale, tile=0), frames)
     banded = run(make_restorer(scale, tile=24), frames)
-    worst = max(float((p - q).abs().max()) for a, b in zip(whole, banded, strict=True)
-                for p, q in zip(a.planes, b.planes, strict=True))
+    worst = max(
+        float((p - q).abs().max())
+        for a, b in zip(whole, banded, strict=True)
+        for p, q in zip(a.planes, b.planes, strict=True)
+    )
     assert worst <= 1e-5
 
 
@@ -180,18 +187,25 @@ def test_a_new_size_starts_a_shot(make_restorer: MakeRestorer, make_frames: Make
     assert same(out[2:], run(make_restorer(1), large))
 
 
-@pytest.mark.parametrize("location", [ChromaLocation.LEFT, ChromaLocation.CENTER,
-                                      ChromaLocation.TOPLEFT])
-def test_chroma_keeps_its_place(
-    make_frames: MakeFrames, location: ChromaLocation
-):
+@pytest.mark.parametrize(
+    "location", [ChromaLocation.LEFT, ChromaLocation.CENTER, ChromaLocation.TOPLEFT]
+)
+def test_chroma_keeps_its_place(make_frames: MakeFrames, location: ChromaLocation):
     """A chroma ramp stays where it is in the picture, whatever its siting, through a bare net."""
     from vrestore.models.nets.cell import Cell
 
-    spec = ModelSpec(name="bare", arch="cell", license="x", purpose="x", scales=(1, 2),
-                     multiple_of=2)
-    bare = TemporalRestorer(spec, Cell(8, 1, (1, 2)), 2, strength=0.0, tile=0,
-                            dtype=torch.float32, device=torch.device("cpu"))
+    spec = ModelSpec(
+        name="bare", arch="cell", license="x", purpose="x", scales=(1, 2), multiple_of=2
+    )
+    bare = TemporalRestorer(
+        spec,
+        Cell(8, 1, (1, 2)),
+        2,
+        strength=0.0,
+        tile=0,
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+    )
     frame = replace(make_frames(1, 48, 40)[0], color=ColorSpec(chroma_location=location))
     x0 = 0.5 if location is ChromaLocation.CENTER else 0.0
     y0 = 0.0 if location is ChromaLocation.TOPLEFT else 0.5
@@ -200,8 +214,9 @@ def test_chroma_keeps_its_place(
     (out,) = run(bare, [replace(frame, planes=planes)])
     # The centre of luma sample i is i; after doubling, that of sample j is (j + 0.5) / 2 - 0.5.
     column, row = 2 * torch.arange(48.0) + x0, 2 * torch.arange(40.0) + y0
-    assert torch.allclose(out.planes[1][20, 8:-8], ((column + 0.5) / 2 - 0.5)[8:-8] / 100,
-                          atol=1e-5)
+    assert torch.allclose(
+        out.planes[1][20, 8:-8], ((column + 0.5) / 2 - 0.5)[8:-8] / 100, atol=1e-5
+    )
     assert torch.allclose(out.planes[2][8:-8, 20], ((row + 0.5) / 2 - 0.5)[8:-8] / 100, atol=1e-5)
 
 

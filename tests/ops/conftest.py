@@ -24,10 +24,25 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def _frame(planes: Sequence[torch.Tensor], form: SampleFormat, *, coding: Coding = Coding.UNIT,
-           color: ColorSpec = FULL, index: int = 0, **fields: Any) -> Frame:
-    return Frame(planes=tuple(planes), format=form, coding=coding, color=color, index=index,
-                 timestamp=Timestamp(pts=index, time_base=Fraction(1, 25)), duration=1, **fields)
+def _frame(
+    planes: Sequence[torch.Tensor],
+    form: SampleFormat,
+    *,
+    coding: Coding = Coding.UNIT,
+    color: ColorSpec = FULL,
+    index: int = 0,
+    **fields: Any,
+) -> Frame:
+    return Frame(
+        planes=tuple(planes),
+        format=form,
+        coding=coding,
+        color=color,
+        index=index,
+        timestamp=Timestamp(pts=index, time_base=Fraction(1, 25)),
+        duration=1,
+        **fields,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +54,14 @@ def make_frame() -> Callable[..., Frame]:
 def _random_codes(form: SampleFormat, width: int, height: int, seed: int = 0) -> list[torch.Tensor]:
     generator = np.random.default_rng(seed)
     dtype = np.uint8 if form.depth == 8 else np.uint16
-    return [torch.from_numpy(generator.integers(
-        0, 1 << form.depth, form.plane_size(plane, width, height)).astype(dtype))
-        for plane in range(form.plane_count)]
+    return [
+        torch.from_numpy(
+            generator.integers(0, 1 << form.depth, form.plane_size(plane, width, height)).astype(
+                dtype
+            )
+        )
+        for plane in range(form.plane_count)
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -53,12 +73,14 @@ def random_codes() -> Callable[..., list[torch.Tensor]]:
 @pytest.fixture(scope="session")
 def run_op() -> Callable[..., list[Frame]]:
     """run_op(op, frames): everything it gives, flush included."""
+
     def run(op: Any, frames: Iterable[Frame]) -> list[Frame]:
         out: list[Frame] = []
         for frame in frames:
             out.extend(op.push(frame))
         out.extend(op.flush())
         return out
+
     return run
 
 
@@ -69,6 +91,12 @@ def yuv() -> Callable[..., SampleFormat]:
 
     def make(name: str, depth: int = 8, alpha: bool = False) -> SampleFormat:
         log2_w, log2_h = shifts[name]
-        return SampleFormat(model=ColorModel.YCBCR, depth=depth, log2_chroma_w=log2_w,
-                            log2_chroma_h=log2_h, alpha=alpha)
+        return SampleFormat(
+            model=ColorModel.YCBCR,
+            depth=depth,
+            log2_chroma_w=log2_w,
+            log2_chroma_h=log2_h,
+            alpha=alpha,
+        )
+
     return make

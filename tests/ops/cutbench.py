@@ -40,8 +40,15 @@ Pictures = npt.NDArray[np.uint8]
 SIZE = 320, 180
 
 # Takes of the same scene, which are no cut when joined: only the first of each is used.
-_SAME_SCENE = {"bedroom_b", "cups_b", "dog_b", "flower_handheld_b", "gopro_walk_b", "juggle_b",
-               "bbb_b"}
+_SAME_SCENE = {
+    "bedroom_b",
+    "cups_b",
+    "dog_b",
+    "flower_handheld_b",
+    "gopro_walk_b",
+    "juggle_b",
+    "bbb_b",
+}
 
 # Shots without a cut inside: (file, first frame, end).
 REPORT_SHOTS: tuple[tuple[str, int, int], ...] = (
@@ -104,8 +111,11 @@ def decode(path: Path, limit: int = 400) -> Pictures:
 def load_shots(media: Path, which: str) -> list[Pictures]:
     """The shots of the set "tune" or "report"; each inside one scene, no scene twice."""
     if which == "tune":
-        return [decode(path) for path in sorted((media / "train/video").glob("*.mkv"))
-                if path.stem not in _SAME_SCENE]
+        return [
+            decode(path)
+            for path in sorted((media / "train/video").glob("*.mkv"))
+            if path.stem not in _SAME_SCENE
+        ]
     clips: dict[str, Pictures] = {}
     shots = []
     for name, start, stop in REPORT_SHOTS:
@@ -142,7 +152,7 @@ def join(shots: Sequence[Pictures], seed: int, count: int = 40) -> Joined:
         shot = shots[which]
         length = min(rng.randint(6, 36), len(shot))
         start = rng.randint(0, len(shot) - length)
-        part = shot[start:start + length].astype(np.float32)
+        part = shot[start : start + length].astype(np.float32)
         kind = rng.random() if number else 0.0
         tail = len(parts[-1]) if parts else 0
         if kind < 0.7:
@@ -168,7 +178,7 @@ def join(shots: Sequence[Pictures], seed: int, count: int = 40) -> Joined:
             out.cuts.add(at)
         if length >= 24 and rng.random() < 1 / 3:
             flash, where = rng.randint(1, 3), rng.randint(12, length - 9)
-            part[where:where + flash] = part[where:where + flash] * 0.4 + rng.choice((110, 153))
+            part[where : where + flash] = part[where : where + flash] * 0.4 + rng.choice((110, 153))
             out.flashes.append((at + where, at + where + flash))
         parts.append(part)
         at += length
@@ -192,10 +202,19 @@ def detect(pictures: Pictures, config: CutsConfig | None = None) -> set[int]:
 
     for index, picture in enumerate(pictures):
         planes = torch.from_numpy(picture).permute(2, 0, 1)
-        note(detector.push(Frame(
-            planes=(planes[0], planes[1], planes[2]), format=form, coding=Coding.CODE,
-            color=ColorSpec(range=Range.FULL), duration=1, index=index,
-            timestamp=Timestamp(pts=index, time_base=Fraction(1, 25)))))
+        note(
+            detector.push(
+                Frame(
+                    planes=(planes[0], planes[1], planes[2]),
+                    format=form,
+                    coding=Coding.CODE,
+                    color=ColorSpec(range=Range.FULL),
+                    duration=1,
+                    index=index,
+                    timestamp=Timestamp(pts=index, time_base=Fraction(1, 25)),
+                )
+            )
+        )
     note(detector.flush())
     return marked
 
@@ -210,7 +229,8 @@ def scenedetect_runner(name: str, **options: float) -> Detector:
         found = []
         for index, picture in enumerate(pictures):
             found += detector.process_frame(
-                FrameTimecode(index, 25.0), np.ascontiguousarray(picture[..., ::-1]))
+                FrameTimecode(index, 25.0), np.ascontiguousarray(picture[..., ::-1])
+            )
         found += detector.post_process(FrameTimecode(len(pictures) - 1, 25.0))
         return {cut.frame_num for cut in found}
 
@@ -271,9 +291,11 @@ class Score:
         return 2 * self.right / max(1, 2 * self.right + self.wrong + self.missed)
 
     def row(self, name: str) -> str:
-        return (f"| {name} | {self.precision:.3f} | {self.recall:.3f} | {self.f1:.3f} | "
-                f"{self.in_flash} | {self.in_dissolves}/{self.dissolves} | "
-                f"{self.in_fades}/{self.fades} |")
+        return (
+            f"| {name} | {self.precision:.3f} | {self.recall:.3f} | {self.f1:.3f} | "
+            f"{self.in_flash} | {self.in_dissolves}/{self.dissolves} | "
+            f"{self.in_fades}/{self.fades} |"
+        )
 
 
 def _within(marks: set[int], spans: Sequence[tuple[int, int]]) -> set[int]:
@@ -301,17 +323,23 @@ def main() -> None:
     write = sys.stdout.write
     tests = sequences(load_shots(arguments.media, arguments.set), arguments.sequences, seed=1000)
     tuning = sequences(load_shots(arguments.media, "tune"), max(2, arguments.sequences // 2))
-    write(f"{sum(len(t.cuts) for t in tests)} hard cuts, {sum(len(t.dissolves) for t in tests)} "
-          f"dissolves, {sum(len(t.fades) for t in tests)} fades, "
-          f"{sum(len(t.flashes) for t in tests)} flashes in "
-          f"{sum(len(t.frames) for t in tests)} frames\n\n")
-    write("| detector | precision | recall | F1 | false at flashes | marks in dissolves | "
-          "marks in fades |\n|---|---|---|---|---|---|---|\n")
+    write(
+        f"{sum(len(t.cuts) for t in tests)} hard cuts, {sum(len(t.dissolves) for t in tests)} "
+        f"dissolves, {sum(len(t.fades) for t in tests)} fades, "
+        f"{sum(len(t.flashes) for t in tests)} flashes in "
+        f"{sum(len(t.frames) for t in tests)} frames\n\n"
+    )
+    write(
+        "| detector | precision | recall | F1 | false at flashes | marks in dissolves | "
+        "marks in fades |\n|---|---|---|---|---|---|---|\n"
+    )
     write(measure(detect, tests).row("**vrestore**") + "\n")
     for name, (option, values) in RIVALS.items():
         write(measure(scenedetect_runner(name), tests).row(f"{name}, default") + "\n")
-        best = max(values, key=lambda value: measure(
-            scenedetect_runner(name, **{option: value}), tuning).f1)
+        best = max(
+            values,
+            key=lambda value: measure(scenedetect_runner(name, **{option: value}), tuning).f1,
+        )
         tuned = measure(scenedetect_runner(name, **{option: best}), tests)
         write(tuned.row(f"{name}, {option} {best:g} (best on tune)") + "\n")
     if arguments.set == "report":

@@ -22,7 +22,7 @@ def scene(seed, top=0, bottom=0, left=0, right=0, brightness=1.0):
     generator = torch.Generator().manual_seed(seed)
     plane = 0.02 * torch.rand(90, 160, generator=generator)
     inside = torch.rand(90 - top - bottom, 160 - left - right, generator=generator)
-    plane[top:90 - bottom, left:160 - right] = brightness * (0.2 + 0.6 * inside)
+    plane[top : 90 - bottom, left : 160 - right] = brightness * (0.2 + 0.6 * inside)
     return plane
 
 
@@ -30,17 +30,23 @@ def found(planes, make_frame, multiple=(2, 2)):
     return find_bars([profile(make_frame([plane], GRAY)) for plane in planes], multiple)
 
 
-@pytest.mark.parametrize("bars", [
-    {"top": 12, "bottom": 12}, {"left": 20, "right": 20}, {"top": 8, "bottom": 14},
-    {"left": 4}, {"top": 10, "bottom": 10, "left": 16, "right": 16}, {"right": 8},
-])
+@pytest.mark.parametrize(
+    "bars",
+    [
+        {"top": 12, "bottom": 12},
+        {"left": 20, "right": 20},
+        {"top": 8, "bottom": 14},
+        {"left": 4},
+        {"top": 10, "bottom": 10, "left": 16, "right": 16},
+        {"right": 8},
+    ],
+)
 def test_bars_are_found_to_the_sample(bars, make_frame):
     result = found([scene(n, **bars) for n in range(12)], make_frame)
     sides = [bars.get(side, 0) for side in ("left", "top", "right", "bottom")]
     left, top, right, bottom = sides
     assert result.found
-    assert result.picture == Rect(x=left, y=top, width=160 - left - right,
-                                  height=90 - top - bottom)
+    assert result.picture == Rect(x=left, y=top, width=160 - left - right, height=90 - top - bottom)
     assert [seen > 0 for seen in result.evidence] == [side > 0 for side in sides]
 
 
@@ -51,8 +57,9 @@ def test_edges_move_into_the_bar_to_a_multiple(make_frame):
 
 @pytest.mark.parametrize("brightness", [0.0, 0.02, 0.05])
 def test_a_dark_film_is_never_cropped(brightness, make_frame):
-    result = found([scene(n, top=12, bottom=12, brightness=brightness) for n in range(20)],
-                   make_frame)
+    result = found(
+        [scene(n, top=12, bottom=12, brightness=brightness) for n in range(20)], make_frame
+    )
     assert not result.found
     assert result.picture == WHOLE
 
@@ -61,7 +68,7 @@ def test_a_dark_scene_with_a_lamp_is_not_cropped_to_the_lamp(make_frame):
     planes = []
     for n in range(20):
         plane = 0.02 * torch.rand(90, 160)
-        plane[30 + n:50 + n, 60 + 2 * n:90 + 2 * n] = 0.8
+        plane[30 + n : 50 + n, 60 + 2 * n : 90 + 2 * n] = 0.8
         planes.append(plane)
     assert not found(planes, make_frame).found
 
@@ -74,7 +81,8 @@ def test_one_bright_frame_is_no_evidence(make_frame):
 def test_the_widest_picture_wins(make_frame):
     """A film of two formats is cropped to the larger one only."""
     planes = [scene(n, top=12, bottom=12) for n in range(10)] + [
-        scene(n, top=6, bottom=6) for n in range(10)]
+        scene(n, top=6, bottom=6) for n in range(10)
+    ]
     assert found(planes, make_frame).picture == Rect(x=0, y=6, width=160, height=78)
 
 
@@ -139,8 +147,12 @@ class Same:
 def test_bars_come_back_bit_for_bit_at_scale_one(layout, yuv, make_frame, run_op):
     form = yuv(layout)
     picture = Rect(x=6, y=10, width=40, height=20)
-    frames = [make_frame([torch.rand(form.plane_size(n, 51, 37)) for n in range(3)], form,
-                         color=LIMITED, index=i) for i in range(4)]
+    frames = [
+        make_frame(
+            [torch.rand(form.plane_size(n, 51, 37)) for n in range(3)], form, color=LIMITED, index=i
+        )
+        for i in range(4)
+    ]
     inner = Delayed(Same())
     around = BarsAround(inner, picture, to_picture=picture, to_size=(51, 37))
     assert around.latency == 1
@@ -153,7 +165,7 @@ def test_bars_come_back_bit_for_bit_at_scale_one(layout, yuv, make_frame, run_op
             x, y = (6 >> (1 if chroma else 0)), (10 >> (1 if number and layout == "420" else 0))
             w, h = (40 >> (1 if chroma else 0)), (20 >> (1 if number and layout == "420" else 0))
             inside = torch.zeros_like(a, dtype=torch.bool)
-            inside[y:y + h, x:x + w] = True
+            inside[y : y + h, x : x + w] = True
             assert torch.equal(b[~inside], a[~inside])
             assert torch.equal(b[inside], (1 - a)[inside])
 
@@ -170,8 +182,10 @@ def test_bars_are_scaled_without_the_picture_bleeding_in(yuv, make_frame, run_op
     (out,) = run_op(around, [make_frame(planes, form, color=LIMITED)])
     assert (out.width, out.height) == (150, 112)
     inside = torch.zeros(112, 150, dtype=torch.bool)
-    inside[to_picture.y:to_picture.y + to_picture.height,
-           to_picture.x:to_picture.x + to_picture.width] = True
+    inside[
+        to_picture.y : to_picture.y + to_picture.height,
+        to_picture.x : to_picture.x + to_picture.width,
+    ] = True
     assert torch.allclose(out.planes[0][~inside], torch.tensor(0.05), atol=1e-6)
     assert torch.allclose(out.planes[0][inside], torch.tensor(0.9), atol=1e-6)
     assert torch.allclose(out.planes[1][~inside[::2, ::2]], torch.tensor(0.45), atol=1e-6)
@@ -180,14 +194,19 @@ def test_bars_are_scaled_without_the_picture_bleeding_in(yuv, make_frame, run_op
 
 def test_frames_that_do_not_fit_the_hole_are_refused(make_frame):
     picture = Rect(x=0, y=2, width=8, height=4)
-    around = BarsAround(Same(), picture, to_picture=Rect(x=0, y=4, width=16, height=8),
-                        to_size=(16, 16))
+    around = BarsAround(
+        Same(), picture, to_picture=Rect(x=0, y=4, width=16, height=8), to_size=(16, 16)
+    )
     with pytest.raises(ValueError, match="expected a picture"):
         list(around.push(make_frame([torch.rand(8, 8)], GRAY)))
 
 
 def test_bars_that_the_source_does_not_have_are_refused(make_frame):
-    around = BarsAround(Same(), Rect(x=0, y=0, width=8, height=8),
-                        to_picture=Rect(x=0, y=2, width=8, height=8), to_size=(8, 12))
+    around = BarsAround(
+        Same(),
+        Rect(x=0, y=0, width=8, height=8),
+        to_picture=Rect(x=0, y=2, width=8, height=8),
+        to_size=(8, 12),
+    )
     with pytest.raises(ValueError, match=r"Rect\.scaled"):
         list(around.push(make_frame([torch.rand(8, 8)], GRAY)))

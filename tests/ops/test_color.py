@@ -26,13 +26,18 @@ YUV444 = SampleFormat(model=ColorModel.YCBCR, depth=8)
 RGB = SampleFormat(model=ColorModel.RGB, depth=8)
 GRAY = SampleFormat(model=ColorModel.GRAY, depth=8)
 NTSC, PAL = Fraction(30000, 1001), Fraction(25)
-SD525 = ColorSpec(matrix=Matrix.SMPTE170M, primaries=Primaries.SMPTE170M,
-                  transfer=Transfer.SMPTE170M, range=Range.LIMITED,
-                  chroma_location=ChromaLocation.LEFT)
+SD525 = ColorSpec(
+    matrix=Matrix.SMPTE170M,
+    primaries=Primaries.SMPTE170M,
+    transfer=Transfer.SMPTE170M,
+    range=Range.LIMITED,
+    chroma_location=ChromaLocation.LEFT,
+)
 SD625 = replace(SD525, matrix=Matrix.BT470BG, primaries=Primaries.BT470BG)
 HD = replace(SD525, matrix=Matrix.BT709, primaries=Primaries.BT709, transfer=Transfer.BT709)
-UHD = replace(SD525, matrix=Matrix.BT2020_NCL, primaries=Primaries.BT2020,
-              transfer=Transfer.BT2020_10)
+UHD = replace(
+    SD525, matrix=Matrix.BT2020_NCL, primaries=Primaries.BT2020, transfer=Transfer.BT2020_10
+)
 PQ = replace(UHD, transfer=Transfer.PQ)
 
 
@@ -40,14 +45,27 @@ def known(color, form=YUV420, width=1920, height=1080):
     return resolve(color, AUTO, form, width, height, PAL)
 
 
-@pytest.mark.parametrize(("width", "height", "rate", "expected"), [
-    (720, 576, PAL, SD625), (720, 480, NTSC, SD525), (352, 288, NTSC, SD625),
-    (352, 240, NTSC, SD525), (720, 480, PAL, SD525), (640, 360, PAL, SD625),
-    (640, 360, Fraction(50), SD625), (640, 360, NTSC, SD525), (640, 360, None, SD525),
-    (640, 360, Fraction(24), SD525), (360, 640, PAL, SD625),
-    (1280, 720, PAL, HD), (1920, 1080, NTSC, HD), (3840, 2160, PAL, HD), (720, 1280, PAL, HD),
-    (1024, 768, PAL, HD),
-])
+@pytest.mark.parametrize(
+    ("width", "height", "rate", "expected"),
+    [
+        (720, 576, PAL, SD625),
+        (720, 480, NTSC, SD525),
+        (352, 288, NTSC, SD625),
+        (352, 240, NTSC, SD525),
+        (720, 480, PAL, SD525),
+        (640, 360, PAL, SD625),
+        (640, 360, Fraction(50), SD625),
+        (640, 360, NTSC, SD525),
+        (640, 360, None, SD525),
+        (640, 360, Fraction(24), SD525),
+        (360, 640, PAL, SD625),
+        (1280, 720, PAL, HD),
+        (1920, 1080, NTSC, HD),
+        (3840, 2160, PAL, HD),
+        (720, 1280, PAL, HD),
+        (1024, 768, PAL, HD),
+    ],
+)
 def test_untagged_video_follows_size_and_rate(width, height, rate, expected):
     choice = resolve(ColorSpec(), AUTO, YUV420, width, height, rate)
     assert choice.working == expected
@@ -61,14 +79,17 @@ def test_tagged_video_is_believed():
         assert (choice.working, choice.tag, choice.notes) == (color, color, ())
 
 
-@pytest.mark.parametrize(("tags", "matrix", "primaries", "transfer"), [
-    ({"primaries": Primaries.BT2020}, Matrix.BT2020_NCL, Primaries.BT2020, Transfer.BT2020_10),
-    ({"transfer": Transfer.PQ}, Matrix.BT2020_NCL, Primaries.BT2020, Transfer.PQ),
-    ({"transfer": Transfer.HLG}, Matrix.BT2020_NCL, Primaries.BT2020, Transfer.HLG),
-    ({"primaries": Primaries.BT470BG}, Matrix.BT470BG, Primaries.BT470BG, Transfer.SMPTE170M),
-    ({"matrix": Matrix.SMPTE170M}, Matrix.SMPTE170M, Primaries.SMPTE170M, Transfer.SMPTE170M),
-    ({"matrix": Matrix.RGB}, Matrix.BT709, Primaries.BT709, Transfer.BT709),
-])
+@pytest.mark.parametrize(
+    ("tags", "matrix", "primaries", "transfer"),
+    [
+        ({"primaries": Primaries.BT2020}, Matrix.BT2020_NCL, Primaries.BT2020, Transfer.BT2020_10),
+        ({"transfer": Transfer.PQ}, Matrix.BT2020_NCL, Primaries.BT2020, Transfer.PQ),
+        ({"transfer": Transfer.HLG}, Matrix.BT2020_NCL, Primaries.BT2020, Transfer.HLG),
+        ({"primaries": Primaries.BT470BG}, Matrix.BT470BG, Primaries.BT470BG, Transfer.SMPTE170M),
+        ({"matrix": Matrix.SMPTE170M}, Matrix.SMPTE170M, Primaries.SMPTE170M, Transfer.SMPTE170M),
+        ({"matrix": Matrix.RGB}, Matrix.BT709, Primaries.BT709, Transfer.BT709),
+    ],
+)
 def test_what_is_known_decides_what_is_not(tags, matrix, primaries, transfer):
     working = known(ColorSpec(**tags)).working
     assert (working.matrix, working.primaries, working.transfer) == (matrix, primaries, transfer)
@@ -87,12 +108,25 @@ def test_chroma_location_matters_only_where_chroma_is_subsampled():
 
 
 def test_overrides_win_over_tags_and_are_written():
-    config = ColorConfig(in_matrix="601-625", in_range="full", in_primaries="709",
-                         in_transfer="709", in_chroma_location="topleft")
+    config = ColorConfig(
+        in_matrix="601-625",
+        in_range="full",
+        in_primaries="709",
+        in_transfer="709",
+        in_chroma_location="topleft",
+    )
     choice = resolve(HD, config, YUV420, 1920, 1080, PAL)
-    assert choice.working == choice.tag == ColorSpec(
-        matrix=Matrix.BT470BG, primaries=Primaries.BT709, transfer=Transfer.BT709,
-        range=Range.FULL, chroma_location=ChromaLocation.TOPLEFT)
+    assert (
+        choice.working
+        == choice.tag
+        == ColorSpec(
+            matrix=Matrix.BT470BG,
+            primaries=Primaries.BT709,
+            transfer=Transfer.BT709,
+            range=Range.FULL,
+            chroma_location=ChromaLocation.TOPLEFT,
+        )
+    )
     assert choice.notes == ()
 
 
@@ -102,18 +136,32 @@ def test_one_override_leaves_the_other_tags_unspecified():
     assert choice.working.primaries is Primaries.BT709
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("in_matrix", "bt601"), ("in_range", "medium"), ("in_primaries", "x"),
-    ("in_transfer", "gamma"), ("in_chroma_location", "middle"), ("out", "rec709"),
-])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("in_matrix", "bt601"),
+        ("in_range", "medium"),
+        ("in_primaries", "x"),
+        ("in_transfer", "gamma"),
+        ("in_chroma_location", "middle"),
+        ("out", "rec709"),
+    ],
+)
 def test_unknown_names_are_refused_with_the_legal_ones(field, value):
     with pytest.raises(ValueError, match=f"{field} must be one of auto, .*'{value}'"):
         ColorConfig(**{field: value})
 
 
-@pytest.mark.parametrize(("width", "height", "sd"), [
-    (1279, 576, True), (1280, 576, False), (1024, 577, False), (576, 1279, True), (176, 144, True),
-])
+@pytest.mark.parametrize(
+    ("width", "height", "sd"),
+    [
+        (1279, 576, True),
+        (1280, 576, False),
+        (1024, 577, False),
+        (576, 1279, True),
+        (176, 144, True),
+    ],
+)
 def test_sd_is_small_either_way_up(width, height, sd):
     assert is_sd(width, height) is sd
 
@@ -121,8 +169,7 @@ def test_sd_is_small_either_way_up(width, height, sd):
 # ------------------------------------------------------------------------------ output standard
 
 
-def target(source, form=YUV420, to_form=YUV420, size=(720, 576), to_size=(2880, 2304),
-           config=AUTO):
+def target(source, form=YUV420, to_form=YUV420, size=(720, 576), to_size=(2880, 2304), config=AUTO):
     return target_color(source, config, form=form, to_form=to_form, size=size, to_size=to_size)
 
 
@@ -140,12 +187,19 @@ def test_untagged_sd_that_becomes_hd_is_tagged_709():
     assert choice.tag.range is Range.UNSPECIFIED
 
 
-@pytest.mark.parametrize(("color", "size", "to_size"), [
-    (SD625, (720, 576), (720, 576)), (SD625, (320, 240), (640, 480)),
-    (HD, (720, 576), (2880, 2304)), (HD, (1920, 1080), (7680, 4320)),
-    (SD525, (1920, 1080), (3840, 2160)), (UHD, (3840, 2160), (7680, 4320)),
-    (PQ, (640, 480), (2560, 1920)), (HD, (1920, 1080), (640, 360)),
-])
+@pytest.mark.parametrize(
+    ("color", "size", "to_size"),
+    [
+        (SD625, (720, 576), (720, 576)),
+        (SD625, (320, 240), (640, 480)),
+        (HD, (720, 576), (2880, 2304)),
+        (HD, (1920, 1080), (7680, 4320)),
+        (SD525, (1920, 1080), (3840, 2160)),
+        (UHD, (3840, 2160), (7680, 4320)),
+        (PQ, (640, 480), (2560, 1920)),
+        (HD, (1920, 1080), (640, 360)),
+    ],
+)
 def test_everything_else_keeps_its_standard(color, size, to_size):
     source = known(color)
     choice = target(source, size=size, to_size=to_size)
@@ -166,8 +220,9 @@ def test_a_guess_is_written_where_players_would_guess_another():
     assert kept.tag.matrix is Matrix.BT470BG
 
 
-@pytest.mark.parametrize(("out", "expected"), [
-    ("601-525", SD525), ("601-625", SD625), ("709", HD), ("2020", UHD)])
+@pytest.mark.parametrize(
+    ("out", "expected"), [("601-525", SD525), ("601-625", SD625), ("709", HD), ("2020", UHD)]
+)
 @pytest.mark.parametrize("color", [SD525, SD625, HD, UHD])
 def test_any_standard_may_be_asked_for(color, out, expected):
     assert target(known(color), config=ColorConfig(out=out)).working == expected

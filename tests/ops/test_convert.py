@@ -34,30 +34,45 @@ from vrestore.ops.levels import Normalise, Quantise
 WIDTH, HEIGHT = 64, 24
 
 COLORS = {
-    "601-525": ColorSpec(matrix=Matrix.SMPTE170M, primaries=Primaries.SMPTE170M,
-                         transfer=Transfer.SMPTE170M),
-    "601-625": ColorSpec(matrix=Matrix.BT470BG, primaries=Primaries.BT470BG,
-                         transfer=Transfer.SMPTE170M),
+    "601-525": ColorSpec(
+        matrix=Matrix.SMPTE170M, primaries=Primaries.SMPTE170M, transfer=Transfer.SMPTE170M
+    ),
+    "601-625": ColorSpec(
+        matrix=Matrix.BT470BG, primaries=Primaries.BT470BG, transfer=Transfer.SMPTE170M
+    ),
     "709": ColorSpec(matrix=Matrix.BT709, primaries=Primaries.BT709, transfer=Transfer.BT709),
-    "2020": ColorSpec(matrix=Matrix.BT2020_NCL, primaries=Primaries.BT2020,
-                      transfer=Transfer.BT2020_10),
+    "2020": ColorSpec(
+        matrix=Matrix.BT2020_NCL, primaries=Primaries.BT2020, transfer=Transfer.BT2020_10
+    ),
 }
-SITINGS = {"left": ChromaLocation.LEFT, "center": ChromaLocation.CENTER,
-           "topleft": ChromaLocation.TOPLEFT}
+SITINGS = {
+    "left": ChromaLocation.LEFT,
+    "center": ChromaLocation.CENTER,
+    "topleft": ChromaLocation.TOPLEFT,
+}
 RANGES = {"limited": Range.LIMITED, "full": Range.FULL}
 
 
 def spec(name, color_range="limited", siting="left", **changes):
     base = COLORS[name]
-    fields = {"matrix": base.matrix, "primaries": base.primaries, "transfer": base.transfer,
-              "range": RANGES[color_range], "chroma_location": SITINGS[siting]}
+    fields = {
+        "matrix": base.matrix,
+        "primaries": base.primaries,
+        "transfer": base.transfer,
+        "range": RANGES[color_range],
+        "chroma_location": SITINGS[siting],
+    }
     return ColorSpec(**(fields | changes))
 
 
 # ------------------------------------------------------------------------------- the reference
 
-WEIGHTS = {"601-525": (0.299, 0.587, 0.114), "601-625": (0.299, 0.587, 0.114),
-           "709": (0.2126, 0.7152, 0.0722), "2020": (0.2627, 0.6780, 0.0593)}
+WEIGHTS = {
+    "601-525": (0.299, 0.587, 0.114),
+    "601-625": (0.299, 0.587, 0.114),
+    "709": (0.2126, 0.7152, 0.0722),
+    "2020": (0.2627, 0.6780, 0.0593),
+}
 CHROMATICITIES = {
     "601-525": ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070)),
     "601-625": ((0.640, 0.330), (0.290, 0.600), (0.150, 0.060)),
@@ -165,9 +180,11 @@ def decode(codes, depth, color_range):
 
 def bars():
     """75 % bars over 100 % bars over a ramp of each colour, R'G'B'."""
-    column = (np.arange(WIDTH) * 8 // WIDTH)
-    colors = np.array([(1, 1, 1), (1, 1, 0), (0, 1, 1), (0, 1, 0),
-                       (1, 0, 1), (1, 0, 0), (0, 0, 1), (0, 0, 0)], float).T
+    column = np.arange(WIDTH) * 8 // WIDTH
+    colors = np.array(
+        [(1, 1, 1), (1, 1, 0), (0, 1, 1), (0, 1, 0), (1, 0, 1), (1, 0, 0), (0, 0, 1), (0, 0, 0)],
+        float,
+    ).T
     rows = np.concatenate((np.full(8, 0.75), np.full(8, 1.0), np.linspace(0, 1, HEIGHT - 16)))
     return [colors[c][column][None, :] * rows[:, None] for c in range(3)]
 
@@ -185,14 +202,15 @@ def reference(codes, a, b, ranges, depth, siting):
         raise AssertionError("this reference always goes through light")
     full = [y, place.up(cb), place.up(cr)]
     other = to_ycbcr(other_primaries(to_rgb(full, a), a, b), b)
-    chroma = [low + place.down(new - old)
-              for low, new, old in zip((cb, cr), other[1:], full[1:], strict=True)]
+    chroma = [
+        low + place.down(new - old)
+        for low, new, old in zip((cb, cr), other[1:], full[1:], strict=True)
+    ]
     return encode([other[0], *chroma], depth, ranges[1])
 
 
 def convert(codes, form, before, after, make_frame, run_op, to_form=None):
-    planes = [torch.from_numpy(c.astype(np.uint8 if form.depth == 8 else np.uint16))
-              for c in codes]
+    planes = [torch.from_numpy(c.astype(np.uint8 if form.depth == 8 else np.uint16)) for c in codes]
     to_form = to_form or form
     frame = make_frame(planes, form, coding=Coding.CODE, color=before)
     (unit,) = run_op(Normalise(), [frame])
@@ -202,8 +220,10 @@ def convert(codes, form, before, after, make_frame, run_op, to_form=None):
 
 
 def worst(a, b):
-    return max(int(np.abs(x.astype(np.int64) - y.astype(np.int64)).max())
-               for x, y in zip(a, b, strict=True))
+    return max(
+        int(np.abs(x.astype(np.int64) - y.astype(np.int64)).max())
+        for x, y in zip(a, b, strict=True)
+    )
 
 
 # --------------------------------------------------------------------- bars in every combination
@@ -218,21 +238,29 @@ def test_bars_are_within_one_code_value_of_the_reference(a, b, depth, yuv, make_
     for siting, *ranges in itertools.product(SITINGS, RANGES, RANGES):
         codes = source_codes(a, ranges[0], depth, siting)
         expected = reference(codes, a, b, ranges, depth, siting)
-        got = convert(codes, form, spec(a, ranges[0], siting), spec(b, ranges[1], siting),
-                      make_frame, run_op)
+        got = convert(
+            codes, form, spec(a, ranges[0], siting), spec(b, ranges[1], siting), make_frame, run_op
+        )
         assert worst(got, expected) <= 1, (siting, ranges)
 
 
 @pytest.mark.parametrize("depth", [8, 10, 12, 16])
 @pytest.mark.parametrize("name", COLORS)
 def test_bars_of_one_standard_change_range_within_one_code_value(
-        name, depth, yuv, make_frame, run_op):
+    name, depth, yuv, make_frame, run_op
+):
     form = yuv("420", depth)
     for siting, *ranges in itertools.product(SITINGS, RANGES, RANGES):
         codes = source_codes(name, ranges[0], depth, siting)
         expected = encode(decode(codes, depth, ranges[0]), depth, ranges[1])
-        got = convert(codes, form, spec(name, ranges[0], siting), spec(name, ranges[1], siting),
-                      make_frame, run_op)
+        got = convert(
+            codes,
+            form,
+            spec(name, ranges[0], siting),
+            spec(name, ranges[1], siting),
+            make_frame,
+            run_op,
+        )
         assert worst(got, expected) <= (0 if ranges[0] == ranges[1] else 1)
 
 
@@ -243,16 +271,18 @@ def test_another_matrix_alone_leaves_flat_colours_exact(layout, yuv, make_frame,
     column = np.arange(WIDTH) * 8 // WIDTH
     ycc = to_ycbcr(bars(), "601-525")
     height, width = form.plane_size(1, WIDTH, HEIGHT)
-    shrink = np.s_[::HEIGHT // height, ::WIDTH // width]
+    shrink = np.s_[:: HEIGHT // height, :: WIDTH // width]
     codes = encode([ycc[0][:16], *(c[:16][shrink] for c in ycc[1:])], 10, "limited")
     before = spec("601-525")
-    got = convert(codes, form, before,
-                  spec("601-525", matrix=Matrix.BT709), make_frame, run_op)
+    got = convert(codes, form, before, spec("601-525", matrix=Matrix.BT709), make_frame, run_op)
     expected = encode(to_ycbcr([c[:16] for c in bars()], "709"), 10, "limited")
     middle = np.flatnonzero((np.roll(column, 3) == column) & (np.roll(column, -3) == column))
     for number, plane in enumerate(got):
-        full = plane if not number else plane.repeat(16 // plane.shape[0], 0).repeat(
-            WIDTH // plane.shape[1], 1)
+        full = (
+            plane
+            if not number
+            else plane.repeat(16 // plane.shape[0], 0).repeat(WIDTH // plane.shape[1], 1)
+        )
         error = np.abs(full - expected[number])[np.ix_([2, 3, 4, 11, 12, 13], middle)]
         assert error.max() <= 1
 
@@ -261,8 +291,11 @@ def test_another_matrix_alone_leaves_flat_colours_exact(layout, yuv, make_frame,
 def test_ten_trips_between_sd_and_hd_do_not_drift(layout, most, yuv, make_frame, run_op):
     """Without rounding in between, in 10 bit code values; colours that exist on both sides."""
     form, sd, hd = yuv(layout, 10), spec("601-625"), spec("709")
-    codes = smooth(form) if layout == "420" else encode(
-        to_ycbcr([0.4 + 0.4 * c for c in bars()], "601-625"), 10, "limited")
+    codes = (
+        smooth(form)
+        if layout == "420"
+        else encode(to_ycbcr([0.4 + 0.4 * c for c in bars()], "601-625"), 10, "limited")
+    )
     planes = [torch.from_numpy(c.astype(np.uint16)) for c in codes]
     (first,) = run_op(Normalise(), [make_frame(planes, form, coding=Coding.CODE, color=sd)])
     frame = first
@@ -330,8 +363,9 @@ def test_chroma_keeps_its_place_between_layouts(before, after, siting, yuv, make
 def test_chroma_moves_between_sitings(a, b, yuv, make_frame, run_op):
     form = yuv("420")
     frame = make_frame(ramp(form, 64, 48, SITINGS[a]), form, color=spec("709", siting=a))
-    (out,) = run_op(Convert(form, frame.color, to_form=form, to_color=spec("709", siting=b)),
-                    [frame])
+    (out,) = run_op(
+        Convert(form, frame.color, to_form=form, to_color=spec("709", siting=b)), [frame]
+    )
     expected = ramp(form, 64, 48, SITINGS[b])
     for plane, wanted in zip(out.planes, expected, strict=True):
         assert (plane - wanted)[3:-3, 3:-3].abs().max() < 1e-5
@@ -364,8 +398,9 @@ def test_rgb_round_trip_of_444_is_exact_to_rounding(yuv, make_frame, run_op):
 
 def test_primary_colours_have_the_ycbcr_of_their_standard(yuv, make_frame, run_op):
     rgb = SampleFormat(model=ColorModel.RGB, depth=8)
-    color = ColorSpec(matrix=Matrix.RGB, primaries=Primaries.BT709, transfer=Transfer.SRGB,
-                      range=Range.FULL)
+    color = ColorSpec(
+        matrix=Matrix.RGB, primaries=Primaries.BT709, transfer=Transfer.SRGB, range=Range.FULL
+    )
     there, back = ycbcr_adapter(rgb, color)
     red = make_frame([torch.ones(1, 1), torch.zeros(1, 1), torch.zeros(1, 1)], rgb, color=color)
     (out,) = run_op(there, [red])
@@ -379,9 +414,16 @@ def test_gray_becomes_neutral_and_comes_back(yuv, make_frame, run_op):
     color = spec("709")
     frame = make_frame([torch.rand(9, 7)], gray, color=color)
     for target in (yuv("420"), SampleFormat(model=ColorModel.RGB, depth=8)):
-        to_color = color if target.model is ColorModel.YCBCR else \
-            ColorSpec(matrix=Matrix.RGB, range=Range.FULL, primaries=color.primaries,
-                      transfer=color.transfer)
+        to_color = (
+            color
+            if target.model is ColorModel.YCBCR
+            else ColorSpec(
+                matrix=Matrix.RGB,
+                range=Range.FULL,
+                primaries=color.primaries,
+                transfer=color.transfer,
+            )
+        )
         (out,) = run_op(Convert(gray, color, to_form=target, to_color=to_color), [frame])
         if target.model is ColorModel.YCBCR:
             assert {float(v) for p in out.planes[1:] for v in p.flatten()} == {0.5}
@@ -415,11 +457,16 @@ def test_footroom_of_neutral_colours_passes_a_change_of_primaries(yuv, make_fram
 # ------------------------------------------------------------------------------- what is refused
 
 
-@pytest.mark.parametrize("before", [
-    spec("2020", transfer=Transfer.PQ), spec("2020", transfer=Transfer.HLG),
-    spec("709", matrix=Matrix.ICTCP), spec("709", matrix=Matrix.YCGCO),
-    spec("709", transfer=Transfer.LOG),
-])
+@pytest.mark.parametrize(
+    "before",
+    [
+        spec("2020", transfer=Transfer.PQ),
+        spec("2020", transfer=Transfer.HLG),
+        spec("709", matrix=Matrix.ICTCP),
+        spec("709", matrix=Matrix.YCGCO),
+        spec("709", transfer=Transfer.LOG),
+    ],
+)
 def test_what_has_no_conversion_is_a_plan_error(before, yuv):
     form = yuv("420")
     with pytest.raises(PlanError, match="no conversion from"):
@@ -476,12 +523,32 @@ def zscale(ffmpeg, codes, layouts, depth, names, ranges, sitings):
         f":rangein={words[ranges[0]]}:range={words[ranges[1]]}"
         f":chromalin={sitings[0]}:chromal={sitings[1]}"
         ":filter=bicubic:param_a=0:param_b=0.5:dither=none:agamma=0"
-        f",format=yuv{layouts[1]}p{suffix}")
+        f",format=yuv{layouts[1]}p{suffix}"
+    )
     dtype = "u1" if depth == 8 else "<u2"
     done = subprocess.run(
-        [ffmpeg, "-v", "error", "-f", "rawvideo", "-pix_fmt", f"yuv{layouts[0]}p{suffix}",
-         "-s", f"{OW}x{OH}", "-i", "-", "-vf", filters, "-f", "rawvideo", "-"],
-        input=b"".join(c.astype(dtype).tobytes() for c in codes), capture_output=True, check=False)
+        [
+            ffmpeg,
+            "-v",
+            "error",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            f"yuv{layouts[0]}p{suffix}",
+            "-s",
+            f"{OW}x{OH}",
+            "-i",
+            "-",
+            "-vf",
+            filters,
+            "-f",
+            "rawvideo",
+            "-",
+        ],
+        input=b"".join(c.astype(dtype).tobytes() for c in codes),
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr.decode()
     return np.frombuffer(done.stdout, dtype).astype(np.int64)
 
@@ -493,35 +560,47 @@ def smooth(form):
         rows, columns = form.plane_size(number, OW, OH)
         y, x = np.mgrid[:rows, :columns]
         y, x = (y + 0.5) / rows, (x + 0.5) / columns
-        plane = (80 + 60 * x + 30 * y + 10 * np.sin(6 * x), 128 + 15 * np.sin(5 * x + 2 * y),
-                 128 + 15 * np.cos(4 * y - 3 * x))[number]
+        plane = (
+            80 + 60 * x + 30 * y + 10 * np.sin(6 * x),
+            128 + 15 * np.sin(5 * x + 2 * y),
+            128 + 15 * np.cos(4 * y - 3 * x),
+        )[number]
         out.append(np.rint(plane * (1 << (form.depth - 8))))
     return out
 
 
-ZSCALE_CASES = [
-    (("420", "420"), (a, b), ("limited", "limited"), ("left", "left"))
-    for a in COLORS for b in COLORS if a != b
-] + [
-    (("420", "420"), ("709", "709"), ranges, ("left", "left"))
-    for ranges in (("limited", "full"), ("full", "limited"))
-] + [
-    (("420", "420"), ("709", "709"), ("limited", "limited"), pair)
-    for pair in itertools.permutations(SITINGS, 2)
-] + [
-    (layouts, ("709", "709"), ("limited", "limited"), (siting, siting))
-    for layouts in (("420", "444"), ("444", "420"), ("422", "420"), ("420", "422"))
-    for siting in SITINGS
-] + [
-    (("420", "420"), ("601-625", "709"), ("limited", "full"), (siting, siting))
-    for siting in SITINGS
-]
+ZSCALE_CASES = (
+    [
+        (("420", "420"), (a, b), ("limited", "limited"), ("left", "left"))
+        for a in COLORS
+        for b in COLORS
+        if a != b
+    ]
+    + [
+        (("420", "420"), ("709", "709"), ranges, ("left", "left"))
+        for ranges in (("limited", "full"), ("full", "limited"))
+    ]
+    + [
+        (("420", "420"), ("709", "709"), ("limited", "limited"), pair)
+        for pair in itertools.permutations(SITINGS, 2)
+    ]
+    + [
+        (layouts, ("709", "709"), ("limited", "limited"), (siting, siting))
+        for layouts in (("420", "444"), ("444", "420"), ("422", "420"), ("420", "422"))
+        for siting in SITINGS
+    ]
+    + [
+        (("420", "420"), ("601-625", "709"), ("limited", "full"), (siting, siting))
+        for siting in SITINGS
+    ]
+)
 
 
 @pytest.mark.parametrize("depth", [8, 10])
 @pytest.mark.parametrize(("layouts", "names", "ranges", "sitings"), ZSCALE_CASES)
 def test_zscale_agrees_within_one_code_value(
-        layouts, names, ranges, sitings, depth, ffmpeg, yuv, make_frame, run_op):
+    layouts, names, ranges, sitings, depth, ffmpeg, yuv, make_frame, run_op
+):
     form, to_form = yuv(layouts[0], depth), yuv(layouts[1], depth)
     codes = smooth(form)
     before, after = (spec(n, r, s) for n, r, s in zip(names, ranges, sitings, strict=True))

@@ -28,7 +28,7 @@ def shot(seed, frames, speed=2, height=90, width=160):
         noise = torch.rand(1, 1, 3 << octave, 10 << octave, generator=generator) - 0.5
         wide += functional.interpolate(noise, wide.shape, mode="nearest")[0, 0] / (1 << octave)
     wide = wide.clamp(0, 1)
-    return torch.stack([wide[:, n * speed:n * speed + width] for n in range(frames)])
+    return torch.stack([wide[:, n * speed : n * speed + width] for n in range(frames)])
 
 
 def starts(pictures, make_frame, config=None, form=GRAY):
@@ -79,7 +79,7 @@ def test_a_short_shot_between_two_halves_of_another_is_found(make_frame):
 @pytest.mark.parametrize("strength", [0.5, 0.9, 1.0])
 def test_a_flash_is_no_cut(frames, strength, make_frame):
     pictures = shot(3, 40)
-    pictures[20:20 + frames] = pictures[20:20 + frames] * (1 - strength) + strength
+    pictures[20 : 20 + frames] = pictures[20 : 20 + frames] * (1 - strength) + strength
     assert starts(pictures, make_frame) == [0]
 
 
@@ -98,7 +98,8 @@ def test_a_dissolve_is_no_cut(frames, make_frame):
 @pytest.mark.parametrize("black", [1, 3, 10])
 @pytest.mark.parametrize("level", [0.0, 1.0])
 def test_a_fade_through_black_or_white_is_one_cut_where_the_new_picture_appears(
-        steps, black, level, make_frame):
+    steps, black, level, make_frame
+):
     ramp = torch.linspace(1, 0, steps)[:, None, None]
     a, b = shot(0, 30), shot(1, 30)
     a[-steps:] = a[-steps:] * ramp + level * (1 - ramp)
@@ -135,8 +136,10 @@ def test_colour_alone_can_be_a_cut(make_frame):
 
 
 def test_marks_of_the_source_are_replaced(make_frame):
-    frames = [make_frame([picture], GRAY, index=n, shot_start=n == 5)
-              for n, picture in enumerate(shot(0, 10))]
+    frames = [
+        make_frame([picture], GRAY, index=n, shot_start=n == 5)
+        for n, picture in enumerate(shot(0, 10))
+    ]
     detector = DetectCuts(CutsConfig())
     done = [out for frame in frames for out in detector.push(frame)] + list(detector.flush())
     assert [frame.index for frame in done if frame.shot_start] == [0]
@@ -154,10 +157,13 @@ def test_code_and_unit_frames_give_the_same_cuts(yuv, make_frame):
         for index, picture in enumerate(luma):
             planes = [picture, chroma, chroma]
             if coding is Coding.CODE:
-                planes = [(picture * 876 + 64).round().to(torch.uint16),
-                          *[torch.full((45, 80), 512, dtype=torch.int32).to(torch.uint16)] * 2]
-            found += detector.push(make_frame(planes, form, coding=coding, color=color,
-                                              index=index))
+                planes = [
+                    (picture * 876 + 64).round().to(torch.uint16),
+                    *[torch.full((45, 80), 512, dtype=torch.int32).to(torch.uint16)] * 2,
+                ]
+            found += detector.push(
+                make_frame(planes, form, coding=coding, color=color, index=index)
+            )
         found += detector.flush()
         marks.append([frame.index for frame in found if frame.shot_start])
     assert marks[0] == marks[1] == [0, 9, 18, 27]
@@ -169,11 +175,9 @@ def test_frames_of_any_size_are_looked_at(size, make_frame):
 
 
 @settings(max_examples=20)
-@given(lengths=st.lists(st.integers(6, 12), min_size=1, max_size=3),
-       look_ahead=st.integers(2, 7))
+@given(lengths=st.lists(st.integers(6, 12), min_size=1, max_size=3), look_ahead=st.integers(2, 7))
 def test_every_frame_comes_out_once_in_order(lengths, look_ahead, make_frame):
-    pictures = torch.cat([shot(n, length, height=24, width=32)
-                          for n, length in enumerate(lengths)])
+    pictures = torch.cat([shot(n, length, height=24, width=32) for n, length in enumerate(lengths)])
     marks = starts(pictures, make_frame, CutsConfig(min_shot_frames=look_ahead))
     assert marks[0] == 0
 
@@ -185,8 +189,10 @@ def test_a_longer_minimum_forgives_a_longer_flash(make_frame):
     assert starts(pictures, make_frame, CutsConfig(min_shot_frames=12)) == [0]
 
 
-@pytest.mark.parametrize("fields", [
-    {"min_shot_frames": 1}, {"min_shot_frames": 31}, {"sensitivity": 0.4}, {"sensitivity": 3.0}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"min_shot_frames": 1}, {"min_shot_frames": 31}, {"sensitivity": 0.4}, {"sensitivity": 3.0}],
+)
 def test_settings_out_of_range_are_refused(fields):
     with pytest.raises(ValueError, match=next(iter(fields))):
         CutsConfig(**fields)
@@ -222,9 +228,15 @@ def test_known_cuts_are_found_as_well_as_by_the_best_rival(cutbench, shared):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [
-    "old_film/a_bomb_1950s_part.mp4", "anime/onepiece_640x480.mp4",
-    "interlaced/scte20_ntsc_704x480i.ts", "old_film/silent_chaplin.mp4"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "old_film/a_bomb_1950s_part.mp4",
+        "anime/onepiece_640x480.mp4",
+        "interlaced/scte20_ntsc_704x480i.ts",
+        "old_film/silent_chaplin.mp4",
+    ],
+)
 def test_edits_of_untouched_clips_are_found(name, cutbench, shared):
     pictures = cutbench.decode(shared / "data" / name)
     assert cutbench.detect(pictures) == set(cutbench.REAL_EDITS[name])

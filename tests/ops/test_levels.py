@@ -34,13 +34,23 @@ def test_every_code_value_survives(layout, depth, color_range, yuv, make_frame, 
         assert torch.equal(after, before)
 
 
-@pytest.mark.parametrize(("color_range", "plane", "code", "unit"), [
-    (Range.LIMITED, 0, 16, 0.0), (Range.LIMITED, 0, 235, 1.0), (Range.LIMITED, 0, 0, -16 / 219),
-    (Range.LIMITED, 1, 128, 0.5), (Range.LIMITED, 1, 16, 0.0), (Range.LIMITED, 2, 240, 1.0),
-    (Range.FULL, 0, 0, 0.0), (Range.FULL, 0, 255, 1.0),
-    (Range.FULL, 1, 128, 0.5), (Range.FULL, 2, 255, 0.5 + 127 / 255),
-    (Range.LIMITED, 3, 255, 1.0), (Range.LIMITED, 3, 0, 0.0),
-])
+@pytest.mark.parametrize(
+    ("color_range", "plane", "code", "unit"),
+    [
+        (Range.LIMITED, 0, 16, 0.0),
+        (Range.LIMITED, 0, 235, 1.0),
+        (Range.LIMITED, 0, 0, -16 / 219),
+        (Range.LIMITED, 1, 128, 0.5),
+        (Range.LIMITED, 1, 16, 0.0),
+        (Range.LIMITED, 2, 240, 1.0),
+        (Range.FULL, 0, 0, 0.0),
+        (Range.FULL, 0, 255, 1.0),
+        (Range.FULL, 1, 128, 0.5),
+        (Range.FULL, 2, 255, 0.5 + 127 / 255),
+        (Range.LIMITED, 3, 255, 1.0),
+        (Range.LIMITED, 3, 0, 0.0),
+    ],
+)
 @pytest.mark.parametrize("depth", [8, 10, 16])
 def test_code_values_mean_what_h273_says(color_range, plane, code, unit, depth, yuv):
     form = yuv("420", depth, alpha=True)
@@ -81,8 +91,9 @@ def test_range_is_converted_by_the_target(yuv, make_frame, run_op):
     form = yuv("444", 10)
     codes = torch.tensor([[64, 940]], dtype=torch.int32).to(torch.uint16)
     middle = torch.tensor([[64, 960]], dtype=torch.int32).to(torch.uint16)
-    frame = make_frame([codes, middle, middle], form, coding=Coding.CODE,
-                       color=ColorSpec(range=Range.LIMITED))
+    frame = make_frame(
+        [codes, middle, middle], form, coding=Coding.CODE, color=ColorSpec(range=Range.LIMITED)
+    )
     (unit,) = run_op(Normalise(), [frame])
     (full,) = run_op(Quantise(form, ColorSpec(range=Range.FULL), source_depth=10), [unit])
     assert full.color.range is Range.FULL
@@ -142,8 +153,11 @@ def test_another_layout_is_refused(yuv, make_frame):
 
 def quantised_ramp(run_op, make_frame, index=0, seed=0, value=None, height=128):
     form = SampleFormat(model=ColorModel.GRAY, depth=8)
-    plane = (torch.full((height, 256), value) if value is not None
-             else torch.linspace(0.2, 0.3, 256).expand(height, 256))
+    plane = (
+        torch.full((height, 256), value)
+        if value is not None
+        else torch.linspace(0.2, 0.3, 256).expand(height, 256)
+    )
     quantise = Quantise(form, ColorSpec(range=Range.FULL), source_depth=10, dither=Dither(seed))
     (out,) = run_op(quantise, [make_frame([plane], form, index=index)])
     return plane, out.planes[0]

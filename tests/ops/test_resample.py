@@ -19,19 +19,23 @@ SIZES = st.integers(1, 70)
 
 
 def axis(size, to_size, kernel=Kernel.BICUBIC, **fields):
-    return Axis(in_size=size, out_size=to_size, ratio=Fraction(to_size, size), kernel=kernel,
-                **fields)
+    return Axis(
+        in_size=size, out_size=to_size, ratio=Fraction(to_size, size), kernel=kernel, **fields
+    )
 
 
-@given(size=SIZES, to_size=SIZES, kernel=st.sampled_from(Kernel),
-       offset=st.sampled_from([0.125, 0.25, 0.5, 0.75]))
+@given(
+    size=SIZES,
+    to_size=SIZES,
+    kernel=st.sampled_from(Kernel),
+    offset=st.sampled_from([0.125, 0.25, 0.5, 0.75]),
+)
 def test_weights_of_every_output_sum_to_one(size, to_size, kernel, offset):
     matrix = axis(size, to_size, kernel, in_offset=offset, out_offset=offset).matrix()
     assert torch.allclose(matrix.sum(dim=1), torch.ones(to_size, dtype=torch.float64))
 
 
-@given(height=SIZES, width=SIZES, to_height=SIZES, to_width=SIZES,
-       kernel=st.sampled_from(Kernel))
+@given(height=SIZES, width=SIZES, to_height=SIZES, to_width=SIZES, kernel=st.sampled_from(Kernel))
 def test_blocks_are_the_dense_matrix(height, width, to_height, to_width, kernel):
     plane = torch.rand(height, width)
     vertical, horizontal = axis(height, to_height, kernel), axis(width, to_width, kernel)
@@ -51,8 +55,11 @@ def test_the_same_size_is_the_same_plane(size, kernel):
 def test_a_mirrored_picture_gives_the_mirrored_result(size, scale, kernel):
     plane = torch.rand(1, size)
     one, wide = axis(1, 1), axis(size, size * scale, kernel)
-    assert torch.allclose(resample_plane(plane.flip(1), one, wide),
-                          resample_plane(plane, one, wide).flip(1), atol=1e-6)
+    assert torch.allclose(
+        resample_plane(plane.flip(1), one, wide),
+        resample_plane(plane, one, wide).flip(1),
+        atol=1e-6,
+    )
 
 
 def test_cubic_weights_of_doubling_are_keys_own():
@@ -73,6 +80,7 @@ def test_a_ramp_stays_where_it_was(to_size, kernel, make_frame, run_op):
     form = SampleFormat(model=ColorModel.YCBCR, depth=8, log2_chroma_w=1, log2_chroma_h=1)
     width, height = 160, 96
     for location in (ChromaLocation.LEFT, ChromaLocation.CENTER, ChromaLocation.TOPLEFT):
+
         def planes(w, h, location=location):
             out = []
             for number in range(3):
@@ -84,13 +92,14 @@ def test_a_ramp_stays_where_it_was(to_size, kernel, make_frame, run_op):
                 y = (first_y + step * torch.arange(rows, dtype=torch.float64)) / h
                 out.append((0.2 + 0.3 * x[None, :] + 0.4 * y[:, None]).float())
             return out
+
         color = ColorSpec(range=Range.LIMITED, chroma_location=location)
         frame = make_frame(planes(width, height), form, color=color)
         (out,) = run_op(Resample(*to_size, kernel=kernel), [frame])
         for got, wanted in zip(out.planes, planes(*to_size), strict=True):
             assert got.shape == wanted.shape
             rows, columns = got.shape
-            inner = np.s_[rows // 4:-(rows // 4), columns // 4:-(columns // 4)]
+            inner = np.s_[rows // 4 : -(rows // 4), columns // 4 : -(columns // 4)]
             # Stretched Lanczos is not quite linear; a phase error of a tenth of a sample is 4e-4.
             assert (got - wanted)[inner].abs().max() < 3e-4
 
@@ -99,8 +108,9 @@ def test_a_ramp_stays_where_it_was(to_size, kernel, make_frame, run_op):
 def test_odd_sizes_scale_like_even_ones(size, yuv, make_frame, run_op):
     form = yuv("420")
     color = ColorSpec(range=Range.LIMITED, chroma_location=ChromaLocation.LEFT)
-    frame = make_frame([torch.full(form.plane_size(n, *size), 0.3) for n in range(3)], form,
-                       color=color)
+    frame = make_frame(
+        [torch.full(form.plane_size(n, *size), 0.3) for n in range(3)], form, color=color
+    )
     (out,) = run_op(Resample(size[0] * 2, size[1] * 2), [frame])
     for number, plane in enumerate(out.planes):
         assert tuple(plane.shape) == form.plane_size(number, size[0] * 2, size[1] * 2)
@@ -131,8 +141,14 @@ def luma(rgb):
 
 def scaled(plane, to_height, to_width):
     height, width = plane.shape
-    return resample_plane(torch.from_numpy(plane).float(), axis(height, to_height),
-                          axis(width, to_width)).round().clamp(0, 255).numpy()
+    return (
+        resample_plane(
+            torch.from_numpy(plane).float(), axis(height, to_height), axis(width, to_width)
+        )
+        .round()
+        .clamp(0, 255)
+        .numpy()
+    )
 
 
 @pytest.mark.parametrize(("scale", "published"), [(2, 33.66), (3, 30.39), (4, 28.42)])

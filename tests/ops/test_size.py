@@ -16,30 +16,34 @@ EVEN = (2, 2)
 
 
 def planned(width, height, samples=Fraction(1), scales=(1, 2, 3, 4), multiple=EVEN, **config):
-    return plan_size(SizeConfig(**config), width, height, samples, network_scales=scales,
-                     multiple=multiple)
+    return plan_size(
+        SizeConfig(**config), width, height, samples, network_scales=scales, multiple=multiple
+    )
 
 
-@pytest.mark.parametrize(("source", "config", "picture", "scale", "sar"), [
-    ((640, 480), {"fit": "4k"}, (2880, 2160), 4, 1),
-    ((1920, 1080), {"fit": "4k"}, (3840, 2160), 2, 1),
-    ((1920, 1080), {"fit": "8k"}, (7680, 4320), 4, 1),
-    ((1080, 1920), {"fit": "4k"}, (2160, 3840), 2, 1),
-    ((1920, 800), {"fit": "4k"}, (3840, 1600), 2, 1),
-    ((854, 480), {"fit": "4k"}, (3840, 2158), 4, 1),
-    ((3840, 2160), {"fit": "1080p"}, (1920, 1080), 1, 1),
-    ((1280, 720), {"fit": "1280x720"}, (1280, 720), 1, 1),
-    ((640, 360), {"fit": "1000x1000"}, (1000, 562), 2, 1),
-    ((720, 576, Fraction(16, 15)), {"fit": "4k"}, (2700, 2160), 4, Fraction(16, 15)),
-    ((720, 576, Fraction(16, 15)), {"fit": "4k", "sar": "square"}, (2880, 2160), 4, 1),
-    ((720, 480, Fraction(8, 9)), {"fit": "4k"}, (3240, 2160), 4, Fraction(8, 9)),
-    ((720, 480, Fraction(8, 9)), {"fit": "4k", "sar": "square"}, (2880, 2160), 4, 1),
-    ((720, 480, Fraction(32, 27)), {"fit": "4k"}, (3240, 2160), 4, Fraction(32, 27)),
-    ((720, 480, Fraction(8, 9)), {"scale": 2, "sar": "square"}, (1440, 1080), 3, 1),
-    ((720, 576, Fraction(16, 15)), {"scale": 2}, (1440, 1152), 2, Fraction(16, 15)),
-    ((320, 240), {"scale": 4}, (1280, 960), 4, 1),
-    ((320, 240), {}, (320, 240), 1, 1),
-])
+@pytest.mark.parametrize(
+    ("source", "config", "picture", "scale", "sar"),
+    [
+        ((640, 480), {"fit": "4k"}, (2880, 2160), 4, 1),
+        ((1920, 1080), {"fit": "4k"}, (3840, 2160), 2, 1),
+        ((1920, 1080), {"fit": "8k"}, (7680, 4320), 4, 1),
+        ((1080, 1920), {"fit": "4k"}, (2160, 3840), 2, 1),
+        ((1920, 800), {"fit": "4k"}, (3840, 1600), 2, 1),
+        ((854, 480), {"fit": "4k"}, (3840, 2158), 4, 1),
+        ((3840, 2160), {"fit": "1080p"}, (1920, 1080), 1, 1),
+        ((1280, 720), {"fit": "1280x720"}, (1280, 720), 1, 1),
+        ((640, 360), {"fit": "1000x1000"}, (1000, 562), 2, 1),
+        ((720, 576, Fraction(16, 15)), {"fit": "4k"}, (2700, 2160), 4, Fraction(16, 15)),
+        ((720, 576, Fraction(16, 15)), {"fit": "4k", "sar": "square"}, (2880, 2160), 4, 1),
+        ((720, 480, Fraction(8, 9)), {"fit": "4k"}, (3240, 2160), 4, Fraction(8, 9)),
+        ((720, 480, Fraction(8, 9)), {"fit": "4k", "sar": "square"}, (2880, 2160), 4, 1),
+        ((720, 480, Fraction(32, 27)), {"fit": "4k"}, (3240, 2160), 4, Fraction(32, 27)),
+        ((720, 480, Fraction(8, 9)), {"scale": 2, "sar": "square"}, (1440, 1080), 3, 1),
+        ((720, 576, Fraction(16, 15)), {"scale": 2}, (1440, 1152), 2, Fraction(16, 15)),
+        ((320, 240), {"scale": 4}, (1280, 960), 4, 1),
+        ((320, 240), {}, (320, 240), 1, 1),
+    ],
+)
 def test_sizes_that_people_ask_for(source, config, picture, scale, sar):
     plan = planned(*source, **config)
     assert plan.picture == plan.output == picture
@@ -55,8 +59,10 @@ def test_beyond_the_network_the_resampler_goes_on():
     assert plan.picture == (5400, 4320)
 
 
-@pytest.mark.parametrize(("scales", "asked", "chosen"), [
-    ((1, 2, 4), 3, 4), ((2,), 1, 2), ((1, 2), 4, 2), ((4, 2), 2, 2), ((1,), 1, 1)])
+@pytest.mark.parametrize(
+    ("scales", "asked", "chosen"),
+    [((1, 2, 4), 3, 4), ((2,), 1, 2), ((1, 2), 4, 2), ((4, 2), 2, 2), ((1,), 1, 1)],
+)
 def test_the_smallest_scale_that_reaches_is_chosen(scales, asked, chosen):
     plan = planned(100, 80, scale=asked, scales=scales)
     assert plan.network_scale == chosen
@@ -79,14 +85,24 @@ def test_odd_sizes_stay_where_the_encoder_takes_them():
     assert (grown.picture, grown.output, grown.offset) == ((177, 143), (178, 144), (0, 0))
 
 
-@given(width=st.integers(16, 4096), height=st.integers(16, 4096),
-       box=st.tuples(st.integers(64, 8192), st.integers(64, 8192)),
-       sar=st.sampled_from([Fraction(1), Fraction(8, 9), Fraction(16, 15), Fraction(64, 45)]),
-       square=st.booleans(), pad=st.booleans())
-def test_a_fitted_picture_is_inside_touches_and_keeps_its_shape(width, height, box, sar, square,
-                                                                pad):
-    plan = plan_size(SizeConfig(fit=f"{box[0]}x{box[1]}", sar="square" if square else "keep",
-                                pad=pad), width, height, sar, multiple=EVEN)
+@given(
+    width=st.integers(16, 4096),
+    height=st.integers(16, 4096),
+    box=st.tuples(st.integers(64, 8192), st.integers(64, 8192)),
+    sar=st.sampled_from([Fraction(1), Fraction(8, 9), Fraction(16, 15), Fraction(64, 45)]),
+    square=st.booleans(),
+    pad=st.booleans(),
+)
+def test_a_fitted_picture_is_inside_touches_and_keeps_its_shape(
+    width, height, box, sar, square, pad
+):
+    plan = plan_size(
+        SizeConfig(fit=f"{box[0]}x{box[1]}", sar="square" if square else "keep", pad=pad),
+        width,
+        height,
+        sar,
+        multiple=EVEN,
+    )
     shown = plan.picture[0] * plan.sar, Fraction(plan.picture[1])
     for size in (shown, plan.picture):
         assert size[0] <= max(box[0], 2) and size[1] <= max(box[1], 2)
@@ -114,11 +130,16 @@ def test_names_may_be_written_in_capitals():
     assert parse_size("640X480") == (640, 480)
 
 
-@pytest.mark.parametrize(("fields", "message"), [
-    ({"scale": 5}, "scale must be"), ({"scale": 2, "fit": "4k"}, "exclude each other"),
-    ({"pad": True}, "pad needs fit"), ({"sar": "round"}, "sar must be keep or square"),
-    ({"bars": "crop"}, "bars must be"),
-])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"scale": 5}, "scale must be"),
+        ({"scale": 2, "fit": "4k"}, "exclude each other"),
+        ({"pad": True}, "pad needs fit"),
+        ({"sar": "round"}, "sar must be keep or square"),
+        ({"bars": "crop"}, "bars must be"),
+    ],
+)
 def test_settings_that_contradict_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         SizeConfig(**fields)
@@ -126,8 +147,9 @@ def test_settings_that_contradict_are_refused(fields, message):
 
 def test_parts_of_a_picture_scale_with_it():
     rect = Rect(x=0, y=140, width=1920, height=800)
-    assert rect.scaled((1920, 1080), (3840, 2160), EVEN) == Rect(x=0, y=280, width=3840,
-                                                                 height=1600)
+    assert rect.scaled((1920, 1080), (3840, 2160), EVEN) == Rect(
+        x=0, y=280, width=3840, height=1600
+    )
     odd = Rect(x=8, y=0, width=704, height=575).scaled((720, 575), (1353, 1081), EVEN)
     assert (odd.x, odd.y, odd.x + odd.width, odd.y + odd.height) == (16, 0, 1338, 1081)
 

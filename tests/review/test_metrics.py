@@ -143,8 +143,9 @@ def test_bicubic_on_set5_measures_what_the_papers_say(
             rgb = torch.from_numpy(np.array(still.convert("RGB"))).permute(2, 0, 1)
         height, width = (n // scale * scale for n in rgb.shape[1:])
         truth = luma_of_rgb(rgb[:, :height, :width]).round()
-        small = F.interpolate(truth[None, None], scale_factor=1 / scale, mode="bicubic",
-                              antialias=True).round()
+        small = F.interpolate(
+            truth[None, None], scale_factor=1 / scale, mode="bicubic", antialias=True
+        ).round()
         large = F.interpolate(small, size=(height, width), mode="bicubic", antialias=True)
         pair = [cropped(p, scale) for p in (large.round().clamp(0, 255)[0, 0], truth)]
         scores.append((psnr(*pair), ssim(*pair)))

@@ -44,8 +44,9 @@ def footage_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-EVERYTHING = DataManifest(name="all", description="all of it",
-                          sources=(Source(files=("*",), license="made by the test"),))
+EVERYTHING = DataManifest(
+    name="all", description="all of it", sources=(Source(files=("*",), license="made by the test"),)
+)
 
 
 @pytest.fixture(scope="session")

@@ -26,13 +26,18 @@ from vrestore.train.preview import preview
 
 
 @pytest.fixture
-def config(
-    footage_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> TrainConfig:
+def config(footage_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     # Measuring costs more than the few steps of these trainings.
     monkeypatch.setattr(loop, "MEASUREMENTS", 2)
-    return TrainConfig(data=footage_folder, checkpoint=tmp_path / "c.pt", manifest="open",
-                       size="nano", steps=12, batch=1, crop=32)
+    return TrainConfig(
+        data=footage_folder,
+        checkpoint=tmp_path / "c.pt",
+        manifest="open",
+        size="nano",
+        steps=12,
+        batch=1,
+        crop=32,
+    )
 
 
 def weights(state_cell: Cell) -> dict[str, torch.Tensor]:
@@ -47,8 +52,11 @@ def test_a_training_passes_through_all_phases_and_changes_all_parts(config: Trai
     assert {p.phase for p in told} == {p.name for p in PHASES}
     assert any(p.measured for p in told)
     fresh = resume(config.checkpoint.with_name("none"), config, "x").cell
-    changed = {k.split(".")[0] for k, v in state.cell.state_dict().items()
-               if not torch.equal(v, fresh.state_dict()[k])}
+    changed = {
+        k.split(".")[0]
+        for k, v in state.cell.state_dict().items()
+        if not torch.equal(v, fresh.state_dict()[k])
+    }
     assert changed == {"align", "fusion", "blend", "stem", "trunk", "heads"}
     assert all(torch.isfinite(v).all() for v in state.average.state_dict().values())
 
@@ -88,8 +96,9 @@ def test_a_checkpoint_gives_back_what_was_saved(config: TrainConfig):
     assert not list(config.checkpoint.parent.glob("*.part"))
 
 
-@pytest.mark.parametrize("change", [{"size": "lite"}, {"temporal": False}, {"seed": 3},
-                                    {"manifest": "research"}])
+@pytest.mark.parametrize(
+    "change", [{"size": "lite"}, {"temporal": False}, {"seed": 3}, {"manifest": "research"}]
+)
 def test_a_checkpoint_of_another_training_is_refused(config: TrainConfig, change: dict[str, int]):
     save(config.checkpoint, resume(config.checkpoint, config, "d"), config, "d")
     with pytest.raises(InputError, match="another checkpoint"):
@@ -104,8 +113,9 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path):
         read(tmp_path / "c.pt")
 
 
-def test_a_failed_save_leaves_the_old_checkpoint(config: TrainConfig,
-                                                 monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_save_leaves_the_old_checkpoint(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+):
     state = resume(config.checkpoint, config, "d")
     save(config.checkpoint, state, config, "d")
     before = config.checkpoint.read_bytes()
@@ -145,8 +155,14 @@ def test_a_finished_model_loads_as_the_row_says(config: TrainConfig, tmp_path: P
     state = resume(config.checkpoint, config, "d")
     digest = read_manifest("open").digest
     save(config.checkpoint, state, config, digest)
-    made = finish(config.checkpoint, tmp_path / "w", "vr-nano", purpose="A net for tests",
-                  hardware="nothing", license="MIT")
+    made = finish(
+        config.checkpoint,
+        tmp_path / "w",
+        "vr-nano",
+        purpose="A net for tests",
+        hardware="nothing",
+        license="MIT",
+    )
     (tmp_path / "models.toml").write_text(made.row)
     spec = read_table(tmp_path / "models.toml")["vr-nano"]
     cell = Cell(**spec.arch_args)
@@ -166,8 +182,10 @@ def test_a_contact_sheet_shows_inputs_targets_and_masks(footage_folder: Path, tm
 def test_a_pack_is_footage_under_the_same_names(footage_folder: Path, tmp_path: Path):
     made = pack(footage_folder, tmp_path / "pack", manifest="open", limit=2**21)
     assert made.bytes <= 2**21
-    names = {p.relative_to(footage_folder).with_suffix("") for p in
-             read_manifest("open").select(footage_folder)}
+    names = {
+        p.relative_to(footage_folder).with_suffix("")
+        for p in read_manifest("open").select(footage_folder)
+    }
     packed = read_manifest("open").select(made.folder)
     assert {p.relative_to(made.folder).with_suffix("") for p in packed} == names
     assert sum(p.stat().st_size for p in packed) == made.bytes

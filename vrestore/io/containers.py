@@ -117,5 +117,7 @@ def container_for(output: str, encoder: str = "auto") -> ContainerSpec:
         if extension in row.extensions:
             return row
     known = " ".join(extension for row in _ROWS for extension in row.extensions)
-    raise PlanError(f"{output}: no container for {extension or 'a name without extension'}; "
-                    f"choose one of {known}")
+    raise PlanError(
+        f"{output}: no container for {extension or 'a name without extension'}; "
+        f"choose one of {known}"
+    )

@@ -41,9 +41,7 @@ def _display_units(display: MasteringDisplay) -> str:
     return f"{points}L({round(brightest * _LUMINANCE)},{round(darkest * _LUMINANCE)})"
 
 
-def x265_parameters(
-    display: MasteringDisplay | None, light: ContentLight | None
-) -> dict[str, str]:
+def x265_parameters(display: MasteringDisplay | None, light: ContentLight | None) -> dict[str, str]:
     """Entries for `x265-params`; empty where there is nothing to say."""
     parameters = {}
     if display is not None:
@@ -55,9 +53,7 @@ def x265_parameters(
     return parameters
 
 
-def x264_parameters(
-    display: MasteringDisplay | None, light: ContentLight | None
-) -> dict[str, str]:
+def x264_parameters(display: MasteringDisplay | None, light: ContentLight | None) -> dict[str, str]:
     """Entries for `x264-params`."""
     parameters = {}
     if display is not None:

@@ -41,9 +41,14 @@ class OutputPlan:
             and self.target.display_matrix is not None
             and not (self.container.aspect_for_all or self.choice.spec.aspect_in_stream)
         ):
-            aspect = (Loss(what=f"sample aspect ratio {self.target.sar}",
-                           why=f"{self.choice.spec.name} in {self.container.label} keeps it or the "
-                               "rotation, not both", remedy="choose --encoder libx265"),)
+            aspect = (
+                Loss(
+                    what=f"sample aspect ratio {self.target.sar}",
+                    why=f"{self.choice.spec.name} in {self.container.label} keeps it or the "
+                    "rotation, not both",
+                    remedy="choose --encoder libx265",
+                ),
+            )
         return self.choice.losses + aspect + self.streams.losses
 
     def expected_bytes(self, frames: int | None, source_bytes: int | None) -> int:

@@ -59,9 +59,7 @@ class PartFile:
     Life: `claim` before the first byte, `spent` while writing, then `commit` or `discard`.
     """
 
-    def __init__(
-        self, final: Path, *, overwrite: bool = False, pattern: str | None = None
-    ) -> None:
+    def __init__(self, final: Path, *, overwrite: bool = False, pattern: str | None = None) -> None:
         """`final` is the finished file, or with `pattern` the folder of numbered pictures."""
         self.final = final
         self.path = final.with_name(final.name + ".part")

@@ -136,9 +136,7 @@ _CONTAINER_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands"
 """Tags that describe the old container, in lower case."""
 
 
-def plan_streams(
-    info: MediaInfo, container: ContainerSpec, config: StreamsConfig
-) -> StreamPlan:
+def plan_streams(info: MediaInfo, container: ContainerSpec, config: StreamsConfig) -> StreamPlan:
     """Decides every stream's way before anything is written.
 
     The muxer itself is asked, in memory, whether it takes each stream.  Raises PlanError for a
@@ -201,24 +199,30 @@ def _route(
     if kind is StreamKind.ATTACHMENT:
         if container.attachments:
             return copy
-        return Loss(what=_describe(stream), why=f"{container.label} holds no attachments",
-                    remedy=use_mkv)
+        return Loss(
+            what=_describe(stream), why=f"{container.label} holds no attachments", remedy=use_mkv
+        )
     if kind is StreamKind.COVER:
         if container.attachments:
             return Route(index=stream.index, kind=kind, handling=Handling.ATTACH, codec=codec)
         if container.covers and fits(container, template, packet):
             return copy
-        return Loss(what=_describe(stream), why=f"{container.label} holds no such cover",
-                    remedy=use_mkv)
+        return Loss(
+            what=_describe(stream), why=f"{container.label} holds no such cover", remedy=use_mkv
+        )
     if kind is StreamKind.DATA:
         return _data_route(template, packet, copy, info, container)
     if fits(container, template, packet):
         return copy
     if kind is StreamKind.SUBTITLE and codec in TEXT_CODECS and container.text_subtitles:
-        return Route(index=stream.index, kind=kind, handling=Handling.CONVERT,
-                     codec=container.text_subtitles)
-    return Loss(what=_describe(stream), why=f"{container.label} does not hold {codec}",
-                remedy=use_mkv if container.name != "matroska" else "keep the source beside it")
+        return Route(
+            index=stream.index, kind=kind, handling=Handling.CONVERT, codec=container.text_subtitles
+        )
+    return Loss(
+        what=_describe(stream),
+        why=f"{container.label} does not hold {codec}",
+        remedy=use_mkv if container.name != "matroska" else "keep the source beside it",
+    )
 
 
 def _data_route(
@@ -241,8 +245,11 @@ def _data_route(
     listed = bool(container.data_tags)
     if tag in container.data_tags or (not listed and fits(container, template, packet)):
         return copy
-    return Loss(what=name, why=f"{container.label} does not hold such data",
-                remedy="write to .mov" if tag in ("tmcd", "gpmd") else "keep the source beside it")
+    return Loss(
+        what=name,
+        why=f"{container.label} does not hold such data",
+        remedy="write to .mov" if tag in ("tmcd", "gpmd") else "keep the source beside it",
+    )
 
 
 def _describe(stream: StreamInfo) -> str:
@@ -255,8 +262,11 @@ def _describe_data(template: Stream, tag: str) -> str:
 
 
 def _styling_loss(stream: StreamInfo, codec: str) -> Loss:
-    return Loss(what=f"styling of {_describe(stream)}",
-                why=f"{codec} keeps the text and simple styles only", remedy="write to .mkv")
+    return Loss(
+        what=f"styling of {_describe(stream)}",
+        why=f"{codec} keeps the text and simple styles only",
+        remedy="write to .mkv",
+    )
 
 
 def _all_lost(
@@ -276,17 +286,20 @@ def _with_tags(
     losses = list(plan.losses)
     chapters = bool(info.chapters) and config.chapters
     if chapters and not container.chapters:
-        losses.append(Loss(what=f"{len(info.chapters)} chapters",
-                           why=f"{container.label} holds none", remedy="write to .mkv"))
+        losses.append(
+            Loss(
+                what=f"{len(info.chapters)} chapters",
+                why=f"{container.label} holds none",
+                remedy="write to .mkv",
+            )
+        )
     video = {
         key: value
         for key, value in info.video.stream.metadata.items()
         if not key.upper().startswith(_STALE_TAGS)
     }
     tags = {
-        key: value
-        for key, value in info.metadata.items()
-        if key.lower() not in _CONTAINER_TAGS
+        key: value for key, value in info.metadata.items() if key.lower() not in _CONTAINER_TAGS
     }
     timecodes = (stream.metadata.get("timecode") for stream in info.streams)
     timecode = next((code for code in timecodes if code), None)
@@ -301,8 +314,13 @@ def _with_tags(
         options = {"movflags": "+write_colr+use_metadata_tags"}
     lost = lost_tags(container, tags, options)
     if lost:
-        losses.append(Loss(what=f"metadata {', '.join(sorted(lost))}",
-                           why=f"{container.label} has no place for it", remedy="write to .mkv"))
+        losses.append(
+            Loss(
+                what=f"metadata {', '.join(sorted(lost))}",
+                why=f"{container.label} has no place for it",
+                remedy="write to .mkv",
+            )
+        )
     return StreamPlan(
         routes=plan.routes,
         chapters=chapters and container.chapters,

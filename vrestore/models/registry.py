@@ -92,7 +92,7 @@ class ModelSpec:
     """Precisions of the arithmetic, the default first: fp32, fp16, bf16."""
 
     work_bytes_per_pixel: int = 0
-    """Memory of its features and its state, in bytes a luma sample of the source, fp32; measured."""
+    """Memory of its features and state, in bytes a luma sample of the source, fp32; measured."""
 
     strength: float = 0.5
     """What `strength` is where neither the user nor a diagnosis says, 0..1."""
@@ -125,8 +125,10 @@ class ModelSpec:
 def _spec(name: str, table: Mapping[str, Any]) -> ModelSpec:
     known = {f.name for f in fields(ModelSpec)} - {"name"}
     if unknown := sorted(set(table) - known):
-        raise ModelError(f"models.toml: [{name}] has unknown keys {', '.join(unknown)}; "
-                         f"known are {', '.join(sorted(known))}")
+        raise ModelError(
+            f"models.toml: [{name}] has unknown keys {', '.join(unknown)}; "
+            f"known are {', '.join(sorted(known))}"
+        )
     values = dict(table)
     try:
         for key in ("scales", "dtypes", "automatic_on"):
@@ -168,8 +170,7 @@ def find(name: str, device_type: str = "cpu") -> ModelSpec:
     """
     models = registered()
     if name == "auto":
-        return next((m for m in models.values() if device_type in m.automatic_on),
-                    models["resize"])
+        return next((m for m in models.values() if device_type in m.automatic_on), models["resize"])
     if name not in models:
         near = difflib.get_close_matches(name, models, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see `vrestore models list`"
@@ -191,8 +192,10 @@ def load_weights(spec: ModelSpec, folder: Path = WEIGHTS) -> Mapping[str, torch.
         raise ModelError(f"the weights of {spec.name!r} cannot be read: {error}") from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != spec.sha256:
-        raise ModelError(f"{spec.weights} is damaged or of another version (sha256 {digest[:12]}, "
-                         f"expected {str(spec.sha256)[:12]}); install vrestore again")
+        raise ModelError(
+            f"{spec.weights} is damaged or of another version (sha256 {digest[:12]}, "
+            f"expected {str(spec.sha256)[:12]}); install vrestore again"
+        )
     try:
         return parse_safetensors(data)
     except SafetensorError as error:

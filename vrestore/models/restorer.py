@@ -85,8 +85,9 @@ def build(
     file that the model does not have.
     """
     if scale not in spec.scales:
-        raise ModelError(f"{spec.name!r} has no x{scale}; it has "
-                         f"{', '.join(f'x{s}' for s in spec.scales)}")
+        raise ModelError(
+            f"{spec.name!r} has no x{scale}; it has {', '.join(f'x{s}' for s in spec.scales)}"
+        )
     if spec.arch == "identity":
         return IdentityRestorer(spec)
     if spec.arch == "resize":
@@ -100,8 +101,9 @@ def build(
         cell = ARCHITECTURES[spec.arch](**spec.arch_args)
         cell.load_state_dict({k: v.float() for k, v in load_weights(spec).items()})
     except (RuntimeError, TypeError) as error:
-        raise ModelError(f"the weights of {spec.name!r} do not fit its architecture: "
-                         f"{error}") from error
+        raise ModelError(
+            f"the weights of {spec.name!r} do not fit its architecture: {error}"
+        ) from error
     return TemporalRestorer(
         spec, cell, scale,
         strength=spec.strength if config.strength is None else config.strength,

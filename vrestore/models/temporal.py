@@ -18,10 +18,18 @@ from vrestore.models.nets.warp import validity
 from vrestore.models.reference import require_unit
 from vrestore.models.registry import ModelSpec
 
-CO_SITED_X = (ChromaLocation.LEFT, ChromaLocation.TOPLEFT, ChromaLocation.BOTTOMLEFT,
-              ChromaLocation.UNSPECIFIED)
-SITED_Y = {ChromaLocation.TOPLEFT: 1.0, ChromaLocation.TOP: 1.0,
-           ChromaLocation.BOTTOMLEFT: -1.0, ChromaLocation.BOTTOM: -1.0}
+CO_SITED_X = (
+    ChromaLocation.LEFT,
+    ChromaLocation.TOPLEFT,
+    ChromaLocation.BOTTOMLEFT,
+    ChromaLocation.UNSPECIFIED,
+)
+SITED_Y = {
+    ChromaLocation.TOPLEFT: 1.0,
+    ChromaLocation.TOP: 1.0,
+    ChromaLocation.BOTTOMLEFT: -1.0,
+    ChromaLocation.BOTTOM: -1.0,
+}
 
 BAND_BYTES = 128 * 2**20
 """`tile = auto` cuts the trunk into bands whose activations are no larger than this each."""

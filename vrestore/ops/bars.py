@@ -78,7 +78,7 @@ class BarsFound:
 def profile(frame: Frame) -> BarProfile:
     """Measure one frame, CODE (range resolved) or UNIT; any format, by its first plane or, in RGB,
     by its brightest component."""
-    planes = frame.planes[:frame.format.color_planes]
+    planes = frame.planes[: frame.format.color_planes]
     if frame.format.is_chroma(1):
         planes = planes[:1]
     luma = torch.stack([_unit(frame, number, plane) for number, plane in enumerate(planes)])
@@ -122,8 +122,11 @@ def find_bars(profiles: Sequence[BarProfile], multiple: tuple[int, int] = (2, 2)
     x_end = min(width, -(-(width - right) // multiple[0]) * multiple[0])
     y_end = min(height, -(-(height - bottom) // multiple[1]) * multiple[1])
     return BarsFound(
-        picture=Rect(x=x, y=y, width=x_end - x, height=y_end - y), size=(width, height),
-        frames=len(profiles), evidence=(left_seen, top_seen, right_seen, bottom_seen))
+        picture=Rect(x=x, y=y, width=x_end - x, height=y_end - y),
+        size=(width, height),
+        frames=len(profiles),
+        evidence=(left_seen, top_seen, right_seen, bottom_seen),
+    )
 
 
 def _bar(lines: torch.Tensor) -> tuple[int, int]:
@@ -139,7 +142,7 @@ def _bar(lines: torch.Tensor) -> tuple[int, int]:
         return 0, 0
     # The first lines of picture may be half bar, so look a little further in.  Half of such a line
     # must be bright: a lamp in the dark has an edge too, but not all along the picture.
-    inside = median[:, thickness:thickness + 4].amax(dim=1)
+    inside = median[:, thickness : thickness + 4].amax(dim=1)
     bar = high[:, :thickness].amax(dim=1)
     seen = int((inside - bar >= _CONTRAST).sum())
     if seen < max(_MIN_EVIDENCE, _MIN_SHARE * count):
@@ -167,8 +170,15 @@ class BarsAround:
     into them.
     """
 
-    def __init__(self, inner: _FrameOp, picture: Rect, *, to_picture: Rect,
-                 to_size: tuple[int, int], alloc: Alloc | None = None) -> None:
+    def __init__(
+        self,
+        inner: _FrameOp,
+        picture: Rect,
+        *,
+        to_picture: Rect,
+        to_size: tuple[int, int],
+        alloc: Alloc | None = None,
+    ) -> None:
         """`picture` in the source frame, its edges whole chroma samples; `to_picture` in the
         output."""
         self._inner = inner
@@ -182,9 +192,13 @@ class BarsAround:
         if frame.coding is not Coding.UNIT:
             raise ValueError("BarsAround takes UNIT frames")
         self._kept.append(_Surround.of(frame, self._picture))
-        inside = replace(frame, planes=tuple(
-            plane[_part(frame.format, number, self._picture)]
-            for number, plane in enumerate(frame.planes)))
+        inside = replace(
+            frame,
+            planes=tuple(
+                plane[_part(frame.format, number, self._picture)]
+                for number, plane in enumerate(frame.planes)
+            ),
+        )
         for done in self._inner.push(inside):
             yield self._put_back(done)
 
@@ -209,10 +223,11 @@ class BarsAround:
 
 def _part(form: SampleFormat, plane: int, rect: Rect) -> tuple[slice, slice]:
     """Where `rect` lies in a plane: (rows, columns)."""
-    log2_w, log2_h = ((form.log2_chroma_w, form.log2_chroma_h) if form.is_chroma(plane)
-                      else (0, 0))
-    return (slice(rect.y >> log2_h, -(-(rect.y + rect.height) >> log2_h)),
-            slice(rect.x >> log2_w, -(-(rect.x + rect.width) >> log2_w)))
+    log2_w, log2_h = (form.log2_chroma_w, form.log2_chroma_h) if form.is_chroma(plane) else (0, 0)
+    return (
+        slice(rect.y >> log2_h, -(-(rect.y + rect.height) >> log2_h)),
+        slice(rect.x >> log2_w, -(-(rect.x + rect.width) >> log2_w)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,30 +245,46 @@ class _Surround:
             bars.append(tuple(part.float().clone() for part in _around(plane, rows, columns)))
         return cls(tuple(bars))
 
-    def fill(self, out: torch.Tensor, frame: Frame, number: int,
-             hole: tuple[slice, slice]) -> None:
+    def fill(self, out: torch.Tensor, frame: Frame, number: int, hole: tuple[slice, slice]) -> None:
         """Write the bars, resampled, around the hole."""
         form = frame.format
         off_x = off_y = 0.5
         if form.is_chroma(number):
             off_x, off_y = chroma_offset(
-                frame.color.chroma_location, form.log2_chroma_w, form.log2_chroma_h)
+                frame.color.chroma_location, form.log2_chroma_w, form.log2_chroma_h
+            )
         for bar, target in zip(self.bars[number], _around(out, *hole), strict=True):
             if not target.numel():
                 continue
             if not bar.numel():
-                raise ValueError("the picture has more bars around it in the output than in the "
-                                 "source; use Rect.scaled")
-            target.copy_(resample_plane(
-                bar, _axis(bar.shape[0], target.shape[0], off_y),
-                _axis(bar.shape[1], target.shape[1], off_x)))
+                raise ValueError(
+                    "the picture has more bars around it in the output than in the "
+                    "source; use Rect.scaled"
+                )
+            target.copy_(
+                resample_plane(
+                    bar,
+                    _axis(bar.shape[0], target.shape[0], off_y),
+                    _axis(bar.shape[1], target.shape[1], off_x),
+                )
+            )
 
 
 def _axis(size: int, to_size: int, offset: float) -> Axis:
-    return Axis(in_size=size, out_size=to_size, ratio=Fraction(to_size, size), in_offset=offset,
-                out_offset=offset, kernel=Kernel.BICUBIC)
+    return Axis(
+        in_size=size,
+        out_size=to_size,
+        ratio=Fraction(to_size, size),
+        in_offset=offset,
+        out_offset=offset,
+        kernel=Kernel.BICUBIC,
+    )
 
 
 def _around(plane: torch.Tensor, rows: slice, columns: slice) -> tuple[torch.Tensor, ...]:
-    return (plane[:rows.start], plane[rows.stop:], plane[rows, :columns.start],
-            plane[rows, columns.stop:])
+    return (
+        plane[: rows.start],
+        plane[rows.stop :],
+        plane[rows, : columns.start],
+        plane[rows, columns.stop :],
+    )

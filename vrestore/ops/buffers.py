@@ -21,8 +21,9 @@ device the op's frames are on.
 """
 
 
-def take(alloc: Alloc | None, shape: tuple[int, ...], dtype: torch.dtype,
-         device: torch.device) -> torch.Tensor:
+def take(
+    alloc: Alloc | None, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
     """Memory from `alloc`, or fresh memory on `device` where there is no pool."""
     return torch.empty(shape, dtype=dtype, device=device) if alloc is None else alloc(shape, dtype)
 

@@ -36,8 +36,16 @@ from vrestore.ops.standards import (
     curve,
 )
 
-__all__ = ["ColorChoice", "ColorConfig", "Convert", "is_sd", "resolve", "rgb_adapter",
-           "target_color", "ycbcr_adapter"]
+__all__ = [
+    "ColorChoice",
+    "ColorConfig",
+    "Convert",
+    "is_sd",
+    "resolve",
+    "rgb_adapter",
+    "target_color",
+    "ycbcr_adapter",
+]
 
 _Tag = TypeVar("_Tag", bound=IntEnum)
 
@@ -72,9 +80,13 @@ class ColorConfig:
     """Of the dither; the same seed gives the same picture."""
 
     def __post_init__(self) -> None:
-        for name, names in (("in_matrix", MATRICES), ("in_range", RANGES),
-                            ("in_primaries", PRIMARIES), ("in_transfer", TRANSFERS),
-                            ("in_chroma_location", CHROMA_LOCATIONS)):
+        for name, names in (
+            ("in_matrix", MATRICES),
+            ("in_range", RANGES),
+            ("in_primaries", PRIMARIES),
+            ("in_transfer", TRANSFERS),
+            ("in_chroma_location", CHROMA_LOCATIONS),
+        ):
             _check(name, getattr(self, name), ("auto", *names))
         _check("out", self.out, ("auto", "keep", *STANDARDS))
 
@@ -119,8 +131,14 @@ def _standard_for(width: int, height: int, rate: Fraction | None) -> tuple[str, 
     return "601-525", f"SD of {height} lines"
 
 
-def resolve(color: ColorSpec, config: ColorConfig, form: SampleFormat, width: int, height: int,
-            rate: Fraction | None) -> ColorChoice:
+def resolve(
+    color: ColorSpec,
+    config: ColorConfig,
+    form: SampleFormat,
+    width: int,
+    height: int,
+    rate: Fraction | None,
+) -> ColorChoice:
     """The one rule for what a source's tags mean.
 
     Overrides of `config` come first, then the tags, then: the matrix that fits known primaries or
@@ -134,15 +152,19 @@ def resolve(color: ColorSpec, config: ColorConfig, form: SampleFormat, width: in
         primaries=_override(config.in_primaries, PRIMARIES, color.primaries),
         transfer=_override(config.in_transfer, TRANSFERS, color.transfer),
         range=_override(config.in_range, RANGES, color.range),
-        chroma_location=_override(config.in_chroma_location, CHROMA_LOCATIONS,
-                                  color.chroma_location))
+        chroma_location=_override(
+            config.in_chroma_location, CHROMA_LOCATIONS, color.chroma_location
+        ),
+    )
     notes: list[str] = []
     working = _resolve_standard(color, form, _standard_for(width, height, rate), notes)
     if working.range is Range.UNSPECIFIED:
         ycbcr = form.model is ColorModel.YCBCR
         working = replace(working, range=Range.LIMITED if ycbcr else Range.FULL)
-        notes.append(f"range is not tagged: taken as {working.range.name.lower()}, "
-                     f"the custom for {form.model.value}")
+        notes.append(
+            f"range is not tagged: taken as {working.range.name.lower()}, "
+            f"the custom for {form.model.value}"
+        )
     if _subsampled(form) and working.chroma_location is ChromaLocation.UNSPECIFIED:
         working = replace(working, chroma_location=ChromaLocation.LEFT)
         notes.append("chroma location is not tagged: taken as left, the codecs' default")
@@ -157,8 +179,9 @@ def _subsampled(form: SampleFormat) -> bool:
     return bool(form.log2_chroma_w or form.log2_chroma_h)
 
 
-def _resolve_standard(color: ColorSpec, form: SampleFormat, by_size: tuple[str, str],
-                      notes: list[str]) -> ColorSpec:
+def _resolve_standard(
+    color: ColorSpec, form: SampleFormat, by_size: tuple[str, str], notes: list[str]
+) -> ColorSpec:
     """Matrix, primaries and transfer completed; a sentence for each guess that matters."""
     matrix, primaries, transfer = color.matrix, color.primaries, color.transfer
     is_rgb = form.model is ColorModel.RGB
@@ -208,9 +231,15 @@ def _transfer_name(transfer: Transfer) -> str:
 # -------------------------------------------------------------------------- the output standard
 
 
-def target_color(source: ColorChoice, config: ColorConfig, *, form: SampleFormat,
-                 to_form: SampleFormat, size: tuple[int, int],
-                 to_size: tuple[int, int]) -> ColorChoice:
+def target_color(
+    source: ColorChoice,
+    config: ColorConfig,
+    *,
+    form: SampleFormat,
+    to_form: SampleFormat,
+    size: tuple[int, int],
+    to_size: tuple[int, int],
+) -> ColorChoice:
     """The colour of the output, for `Convert`, `Quantise` and the tags.
 
     `form` and `size` (width, height) are the source's, `to_form` and `to_size` the output's.  With
@@ -222,21 +251,31 @@ def target_color(source: ColorChoice, config: ColorConfig, *, form: SampleFormat
     if name is not None and not _has(working, STANDARDS[name]):
         standard = STANDARDS[name]
         matrix = Matrix.RGB if to_form.model is ColorModel.RGB else standard.matrix
-        working = replace(working, matrix=matrix, primaries=standard.primaries,
-                          transfer=_kept_transfer(working.transfer, standard, name))
+        working = replace(
+            working,
+            matrix=matrix,
+            primaries=standard.primaries,
+            transfer=_kept_transfer(working.transfer, standard, name),
+        )
         tag = replace(tag, matrix=matrix, primaries=working.primaries, transfer=working.transfer)
         notes.append(f"colour is converted to {name}")
     elif is_sd(*size) != is_sd(*to_size) and tag.matrix is Matrix.UNSPECIFIED:
         # A player guesses from the size, and the size has changed sides.
-        tag = replace(tag, matrix=working.matrix, primaries=working.primaries,
-                      transfer=working.transfer)
+        tag = replace(
+            tag, matrix=working.matrix, primaries=working.primaries, transfer=working.transfer
+        )
         notes.append("colour tags are written, since players would guess others at this size")
     working, tag = _in_layout(working, tag, form, to_form, to_size)
     return ColorChoice(working=working, tag=tag, notes=tuple(notes))
 
 
-def _asked_standard(working: ColorSpec, config: ColorConfig, form: SampleFormat,
-                    size: tuple[int, int], to_size: tuple[int, int]) -> str | None:
+def _asked_standard(
+    working: ColorSpec,
+    config: ColorConfig,
+    form: SampleFormat,
+    size: tuple[int, int],
+    to_size: tuple[int, int],
+) -> str | None:
     if form.model is ColorModel.GRAY or config.out == "keep":
         return None
     if config.out != "auto":
@@ -248,9 +287,11 @@ def _asked_standard(working: ColorSpec, config: ColorConfig, form: SampleFormat,
 
 def _has(color: ColorSpec, standard: Standard) -> bool:
     """RGB has a standard's colour without its matrix."""
-    return (color.matrix in (standard.matrix, Matrix.RGB)
-            and color.primaries is standard.primaries
-            and (color.transfer is standard.transfer or curve(color.transfer) is None))
+    return (
+        color.matrix in (standard.matrix, Matrix.RGB)
+        and color.primaries is standard.primaries
+        and (color.transfer is standard.transfer or curve(color.transfer) is None)
+    )
 
 
 def _kept_transfer(transfer: Transfer, standard: Standard, name: str) -> Transfer:
@@ -258,16 +299,24 @@ def _kept_transfer(transfer: Transfer, standard: Standard, name: str) -> Transfe
         return standard.transfer
     if name == "2020" and transfer in (Transfer.PQ, Transfer.HLG):
         return transfer
-    raise PlanError(f"{transfer.name} video cannot become {name}: vrestore never maps tones; "
-                    "use out = keep, or convert it beforehand")
+    raise PlanError(
+        f"{transfer.name} video cannot become {name}: vrestore never maps tones; "
+        "use out = keep, or convert it beforehand"
+    )
 
 
-def _in_layout(working: ColorSpec, tag: ColorSpec, form: SampleFormat, to_form: SampleFormat,
-               to_size: tuple[int, int]) -> tuple[ColorSpec, ColorSpec]:
+def _in_layout(
+    working: ColorSpec,
+    tag: ColorSpec,
+    form: SampleFormat,
+    to_form: SampleFormat,
+    to_size: tuple[int, int],
+) -> tuple[ColorSpec, ColorSpec]:
     """Matrix, range and siting adapted to another colour model or subsampling."""
     if to_form.model is not form.model:
         known: dict[str, IntEnum] = {
-            "range": Range.LIMITED if to_form.model is ColorModel.YCBCR else Range.FULL}
+            "range": Range.LIMITED if to_form.model is ColorModel.YCBCR else Range.FULL
+        }
         if to_form.model is ColorModel.RGB:
             known["matrix"] = Matrix.RGB
         elif form.model is ColorModel.RGB:
@@ -291,22 +340,28 @@ def _tagged(color: ColorSpec, known: Mapping[str, IntEnum]) -> ColorSpec:
 # ------------------------------------------------------------------------- models' colour models
 
 
-def rgb_adapter(form: SampleFormat, color: ColorSpec,
-                alloc: Alloc | None = None) -> tuple[Convert, Convert]:
+def rgb_adapter(
+    form: SampleFormat, color: ColorSpec, alloc: Alloc | None = None
+) -> tuple[Convert, Convert]:
     """The two ops around a model that takes RGB: to 4:4:4 RGB, and back to the source's layout.
 
     Primaries and transfer stay.  Both do nothing for RGB sources.
     """
-    rgb = SampleFormat(model=ColorModel.RGB, depth=form.depth, alpha=form.alpha,
-                       is_float=form.is_float)
-    in_rgb = replace(color, matrix=Matrix.RGB, range=Range.FULL,
-                     chroma_location=ChromaLocation.UNSPECIFIED)
-    return (Convert(form, color, to_form=rgb, to_color=in_rgb, alloc=alloc),
-            Convert(rgb, in_rgb, to_form=form, to_color=color, alloc=alloc))
+    rgb = SampleFormat(
+        model=ColorModel.RGB, depth=form.depth, alpha=form.alpha, is_float=form.is_float
+    )
+    in_rgb = replace(
+        color, matrix=Matrix.RGB, range=Range.FULL, chroma_location=ChromaLocation.UNSPECIFIED
+    )
+    return (
+        Convert(form, color, to_form=rgb, to_color=in_rgb, alloc=alloc),
+        Convert(rgb, in_rgb, to_form=form, to_color=color, alloc=alloc),
+    )
 
 
-def ycbcr_adapter(form: SampleFormat, color: ColorSpec,
-                  alloc: Alloc | None = None) -> tuple[Convert, Convert]:
+def ycbcr_adapter(
+    form: SampleFormat, color: ColorSpec, alloc: Alloc | None = None
+) -> tuple[Convert, Convert]:
     """The two ops around a model that takes YCbCr: RGB to 4:4:4 YCbCr, and back.
 
     The matrix is 2020's for its primaries and 709's for all others.  ValueError for sources that
@@ -317,5 +372,7 @@ def ycbcr_adapter(form: SampleFormat, color: ColorSpec,
     name = "2020" if color.primaries is Primaries.BT2020 else "709"
     ycbcr = replace(form, model=ColorModel.YCBCR)
     in_ycbcr = replace(color, matrix=STANDARDS[name].matrix)
-    return (Convert(form, color, to_form=ycbcr, to_color=in_ycbcr, alloc=alloc),
-            Convert(ycbcr, in_ycbcr, to_form=form, to_color=color, alloc=alloc))
+    return (
+        Convert(form, color, to_form=ycbcr, to_color=in_ycbcr, alloc=alloc),
+        Convert(ycbcr, in_ycbcr, to_form=form, to_color=color, alloc=alloc),
+    )

@@ -36,10 +36,12 @@ class _Affine:
     offset: tuple[float, ...]
 
     @classmethod
-    def between(cls, matrix: torch.Tensor, center_in: Sequence[float],
-                center_out: Sequence[float]) -> _Affine:
-        offset = (torch.tensor(center_out, dtype=torch.float64)
-                  - matrix @ torch.tensor(center_in, dtype=torch.float64))
+    def between(
+        cls, matrix: torch.Tensor, center_in: Sequence[float], center_out: Sequence[float]
+    ) -> _Affine:
+        offset = torch.tensor(center_out, dtype=torch.float64) - matrix @ torch.tensor(
+            center_in, dtype=torch.float64
+        )
         return cls(tuple(tuple(row) for row in matrix.tolist()), tuple(offset.tolist()))
 
     def row(self, number: int, planes: Sequence[torch.Tensor], out: torch.Tensor) -> None:
@@ -82,9 +84,9 @@ def _curve(transfer: Transfer) -> Curve:
 
 def _light_change(source: ColorSpec, target: ColorSpec) -> tuple[Curve, torch.Tensor, Curve] | None:
     """(decode, 3x3 between linear RGBs, encode), None where light stays what it is."""
-    same_transfer = (source.transfer is target.transfer
-                     or (curve(source.transfer) is curve(target.transfer)
-                         and curve(source.transfer) is not None))
+    same_transfer = source.transfer is target.transfer or (
+        curve(source.transfer) is curve(target.transfer) and curve(source.transfer) is not None
+    )
     if source.primaries is target.primaries:
         if same_transfer:
             return None
@@ -111,8 +113,15 @@ class Convert:
 
     latency = 0
 
-    def __init__(self, form: SampleFormat, color: ColorSpec, *, to_form: SampleFormat,
-                 to_color: ColorSpec, alloc: Alloc | None = None) -> None:
+    def __init__(
+        self,
+        form: SampleFormat,
+        color: ColorSpec,
+        *,
+        to_form: SampleFormat,
+        to_color: ColorSpec,
+        alloc: Alloc | None = None,
+    ) -> None:
         """Both colours resolved.  PlanError where there is no conversion: other matrices than
         601, 709, 2020 ncl, 240M, FCC and RGB, or a change of PQ, HLG or log transfer."""
         self._form, self._color = form, color
@@ -125,8 +134,9 @@ class Convert:
         try:
             self._build()
         except ValueError as error:
-            raise PlanError(f"no conversion from {_summary(color)} to {_summary(to_color)}: "
-                            f"{error}") from error
+            raise PlanError(
+                f"no conversion from {_summary(color)} to {_summary(to_color)}: {error}"
+            ) from error
 
     def _build(self) -> None:
         form, to_form = self._form, self._to_form
@@ -138,26 +148,35 @@ class Convert:
         if change is None:
             if not torch.equal(before, after):
                 self._affine = _Affine.between(
-                    torch.linalg.solve(before.T, after.T).T, _centers(form), _centers(to_form))
+                    torch.linalg.solve(before.T, after.T).T, _centers(form), _centers(to_form)
+                )
             return
         decode, mix, encode = change
         zero = (0.0, 0.0, 0.0)
         self._light = _Light(
-            _Affine.between(torch.linalg.inv(before), _centers(form), zero), decode,
-            _Affine.between(mix, zero, zero), encode,
-            _Affine.between(after, zero, _centers(to_form)))
+            _Affine.between(torch.linalg.inv(before), _centers(form), zero),
+            decode,
+            _Affine.between(mix, zero, zero),
+            encode,
+            _Affine.between(after, zero, _centers(to_form)),
+        )
 
     def push(self, frame: Frame) -> Iterable[Frame]:
         """One frame.  ValueError for CODE frames and for other layouts than announced."""
         if frame.coding is not Coding.UNIT:
             raise ValueError("Convert takes UNIT frames; put Normalise before it")
-        if replace(frame.format, depth=self._form.depth, is_float=self._form.is_float) != \
-                self._form:
+        if (
+            replace(frame.format, depth=self._form.depth, is_float=self._form.is_float)
+            != self._form
+        ):
             raise ValueError(f"Convert was made for {self._form}, got {frame.format}")
         planes = self._planes(frame)
         if self._to_form.alpha:
-            alpha = (frame.planes[-1] if frame.format.alpha
-                     else self._take(planes[0].shape, planes[0].device).fill_(1))
+            alpha = (
+                frame.planes[-1]
+                if frame.format.alpha
+                else self._take(planes[0].shape, planes[0].device).fill_(1)
+            )
             planes = (*planes, alpha)
         yield replace(frame, planes=planes, format=self._to_form, color=self._to_color, ready=None)
 
@@ -168,7 +187,7 @@ class Convert:
 
     def _planes(self, frame: Frame) -> tuple[torch.Tensor, ...]:
         """The colour planes of the output."""
-        planes = frame.planes[:frame.format.color_planes]
+        planes = frame.planes[: frame.format.color_planes]
         source, target = self._form.model, self._to_form.model
         if source is ColorModel.GRAY:
             return self._from_gray(planes[0], frame)
@@ -197,20 +216,28 @@ class Convert:
         luma, *chroma = planes
         if self._affine is not None:
             luma, *chroma = self._other_matrix(luma, chroma, self._affine)
-        kept = self._resampled((luma, *chroma), self._form, self._color,
-                               self._to_form, self._to_color)
+        kept = self._resampled(
+            (luma, *chroma), self._form, self._color, self._to_form, self._to_color
+        )
         if self._light is None:
             return kept
         full = self._resampled(planes, self._form, self._color, _FULL, self._color)
         lit = self._transformed(full, 3)
         changes = self._resampled(
             (lit[0], *(new.sub_(old) for new, old in zip(lit[1:], full[1:], strict=True))),
-            _FULL, self._to_color, self._to_form, self._to_color)
-        return lit[0], *(torch.add(old, change, out=self._take(old.shape, old.device))
-                         for old, change in zip(kept[1:], changes[1:], strict=True))
+            _FULL,
+            self._to_color,
+            self._to_form,
+            self._to_color,
+        )
+        return lit[0], *(
+            torch.add(old, change, out=self._take(old.shape, old.device))
+            for old, change in zip(kept[1:], changes[1:], strict=True)
+        )
 
-    def _other_matrix(self, luma: torch.Tensor, chroma: Sequence[torch.Tensor],
-                      affine: _Affine) -> tuple[torch.Tensor, ...]:
+    def _other_matrix(
+        self, luma: torch.Tensor, chroma: Sequence[torch.Tensor], affine: _Affine
+    ) -> tuple[torch.Tensor, ...]:
         """Another YCbCr matrix: chroma needs no luma, and luma needs one sum of chroma.
 
         Gray has no chroma under any matrix and keeps its luma: the luma column is (1, 0, 0).
@@ -229,8 +256,14 @@ class Convert:
     def _take(self, shape: Sequence[int], device: torch.device) -> torch.Tensor:
         return take(self._alloc, tuple(shape), torch.float32, device)
 
-    def _resampled(self, planes: Sequence[torch.Tensor], form: SampleFormat, color: ColorSpec,
-                   to_form: SampleFormat, to_color: ColorSpec) -> tuple[torch.Tensor, ...]:
+    def _resampled(
+        self,
+        planes: Sequence[torch.Tensor],
+        form: SampleFormat,
+        color: ColorSpec,
+        to_form: SampleFormat,
+        to_color: ColorSpec,
+    ) -> tuple[torch.Tensor, ...]:
         """Chroma planes of one subsampling and siting in another; luma as it is."""
         luma, *chroma = planes
         axes = _chroma_axes(form, color, to_form, to_color, luma)
@@ -275,8 +308,13 @@ def _relit(strip: Sequence[torch.Tensor], light: _Light) -> list[torch.Tensor]:
     return other
 
 
-def _chroma_axes(form: SampleFormat, color: ColorSpec, to_form: SampleFormat, to_color: ColorSpec,
-                 luma: torch.Tensor) -> tuple[Axis, Axis]:
+def _chroma_axes(
+    form: SampleFormat,
+    color: ColorSpec,
+    to_form: SampleFormat,
+    to_color: ColorSpec,
+    luma: torch.Tensor,
+) -> tuple[Axis, Axis]:
     """(vertical, horizontal) resampling of chroma between two layouts of one picture."""
     height, width = luma.shape
     before = chroma_offset(color.chroma_location, form.log2_chroma_w, form.log2_chroma_h)
@@ -284,10 +322,20 @@ def _chroma_axes(form: SampleFormat, color: ColorSpec, to_form: SampleFormat, to
     in_h, in_w = form.plane_size(1, width, height)
     out_h, out_w = to_form.plane_size(1, width, height)
     return (
-        Axis(in_size=in_h, out_size=out_h, in_offset=before[1], out_offset=after[1],
-             ratio=Fraction(1 << form.log2_chroma_h, 1 << to_form.log2_chroma_h)),
-        Axis(in_size=in_w, out_size=out_w, in_offset=before[0], out_offset=after[0],
-             ratio=Fraction(1 << form.log2_chroma_w, 1 << to_form.log2_chroma_w)),
+        Axis(
+            in_size=in_h,
+            out_size=out_h,
+            in_offset=before[1],
+            out_offset=after[1],
+            ratio=Fraction(1 << form.log2_chroma_h, 1 << to_form.log2_chroma_h),
+        ),
+        Axis(
+            in_size=in_w,
+            out_size=out_w,
+            in_offset=before[0],
+            out_offset=after[0],
+            ratio=Fraction(1 << form.log2_chroma_w, 1 << to_form.log2_chroma_w),
+        ),
     )
 
 

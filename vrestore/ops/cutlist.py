@@ -54,8 +54,7 @@ def format_cuts(cuts: Iterable[Cut]) -> str:
     for cut in cuts:
         if cut.frame is None or cut.at is None:
             raise ValueError(f"only cuts of known frame and time can be written, got {cut}")
-        lines.append(f"{cut.frame}  {cut.at.pts}  {cut.at.time_base}  "
-                     f"{float(cut.at.seconds):.6f}")
+        lines.append(f"{cut.frame}  {cut.at.pts}  {cut.at.time_base}  {float(cut.at.seconds):.6f}")
     return "\n".join(lines) + "\n"
 
 
@@ -69,8 +68,10 @@ def parse_cuts(text: str) -> tuple[Cut, ...]:
         try:
             cuts.append(_parse_line(words))
         except (ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"line {number}: expected a frame number, a time, or the four columns "
-                             f"of an exported list, got {line.strip()!r}") from error
+            raise ValueError(
+                f"line {number}: expected a frame number, a time, or the four columns "
+                f"of an exported list, got {line.strip()!r}"
+            ) from error
     return tuple(cuts)
 
 
@@ -79,8 +80,7 @@ def _parse_line(words: list[str]) -> Cut:
         word = words[0]
         return Cut(frame=_natural(word)) if word.isdigit() else Cut(seconds=_seconds(word))
     frame, pts, time_base, _ = words
-    return Cut(frame=_natural(frame),
-               at=Timestamp(pts=int(pts), time_base=Fraction(time_base)))
+    return Cut(frame=_natural(frame), at=Timestamp(pts=int(pts), time_base=Fraction(time_base)))
 
 
 def _natural(word: str) -> int:
@@ -109,8 +109,9 @@ class MarkCuts:
         listed = tuple(cuts)
         self._instants = {cut.at.seconds for cut in listed if cut.at is not None}
         self._numbers = {cut.frame for cut in listed if cut.at is None and cut.seconds is None}
-        self._times = sorted(cut.seconds - _TOLERANCE for cut in listed
-                             if cut.at is None and cut.seconds is not None)
+        self._times = sorted(
+            cut.seconds - _TOLERANCE for cut in listed if cut.at is None and cut.seconds is not None
+        )
         self._next_time = 0
         self._first = True
 
@@ -119,8 +120,12 @@ class MarkCuts:
         reached = self._next_time
         while reached < len(self._times) and self._times[reached] <= now:
             reached += 1
-        starts = (self._first or reached > self._next_time or now in self._instants
-                  or frame.index in self._numbers)
+        starts = (
+            self._first
+            or reached > self._next_time
+            or now in self._instants
+            or frame.index in self._numbers
+        )
         self._next_time, self._first = reached, False
         yield frame if frame.shot_start == starts else replace(frame, shot_start=starts)
 

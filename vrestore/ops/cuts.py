@@ -70,8 +70,9 @@ class CutsConfig:
 
     def __post_init__(self) -> None:
         if not 2 <= self.min_shot_frames <= _MAX_SHOT:
-            raise ValueError(f"min_shot_frames must be 2 to {_MAX_SHOT}, "
-                             f"got {self.min_shot_frames}")
+            raise ValueError(
+                f"min_shot_frames must be 2 to {_MAX_SHOT}, got {self.min_shot_frames}"
+            )
         if not 0.5 <= self.sensitivity <= 2:
             raise ValueError(f"sensitivity must be 0.5 to 2, got {self.sensitivity}")
 
@@ -134,9 +135,14 @@ class DetectCuts:
         look = _look(frame)
         before = self._newest
         appears = before is not None and before.texture < _FLAT <= look.texture
-        self._waiting.append(_Waiting(
-            frame, look, 0.0 if before is None else _difference(before, look),
-            self._lit if appears else None))
+        self._waiting.append(
+            _Waiting(
+                frame,
+                look,
+                0.0 if before is None else _difference(before, look),
+                self._lit if appears else None,
+            )
+        )
         self._newest = look
         if look.texture >= _FLAT:
             self._lit = look
@@ -161,8 +167,10 @@ class DetectCuts:
         difference = self._waiting[0].difference
         if difference < self._threshold:
             return False
-        around = [*self._past.differences,
-                  *(self._waiting[i].difference for i in (1, 2) if i < len(self._waiting))]
+        around = [
+            *self._past.differences,
+            *(self._waiting[i].difference for i in (1, 2) if i < len(self._waiting)),
+        ]
         if around and difference < sorted(around)[(len(around) - 1) // 2] + _MARGIN:
             return False
         return not self._returns()
@@ -182,8 +190,11 @@ class DetectCuts:
             return False
         # Half faded pictures are faint; their contrast says nothing about what they show.
         before = _at_contrast(lit, 1)
-        return all(_unmatched(before, _at_contrast(later.look, 1)) >= _SAME_AFTER_FADE
-                   for later in self._waiting if later.look.texture >= _FLAT)
+        return all(
+            _unmatched(before, _at_contrast(later.look, 1)) >= _SAME_AFTER_FADE
+            for later in self._waiting
+            if later.look.texture >= _FLAT
+        )
 
 
 def _look(frame: Frame) -> _Look:
@@ -191,33 +202,47 @@ def _look(frame: Frame) -> _Look:
     luma = small[0]
     detail = luma - _smoothing(_HEIGHT) @ luma @ _smoothing(_WIDTH).t()
     means = small.view(3, _HEIGHT // _BLOCK, _BLOCK, _WIDTH // _BLOCK, _BLOCK).mean(dim=(2, 4))
-    return _Look(detail=detail, means=means, wide_detail=_widened(detail, _REACH),
-                 wide_means=_widened(means, 1), texture=float(detail.abs().mean()))
+    return _Look(
+        detail=detail,
+        means=means,
+        wide_detail=_widened(detail, _REACH),
+        wide_means=_widened(means, 1),
+        texture=float(detail.abs().mean()),
+    )
 
 
 def _at_contrast(look: _Look, texture: float) -> _Look:
     """The same look with its detail amplified to a given texture."""
     gain = texture / look.texture
-    return replace(look, detail=look.detail * gain, wide_detail=look.wide_detail * gain,
-                   texture=texture)
+    return replace(
+        look, detail=look.detail * gain, wide_detail=look.wide_detail * gain, texture=texture
+    )
 
 
 def _widened(planes: torch.Tensor, edge: int) -> torch.Tensor:
     """(..., H, W) with the outermost samples repeated."""
-    down, across = (torch.arange(-edge, size + edge).clamp_(0, size - 1)
-                    for size in planes.shape[-2:])
+    down, across = (
+        torch.arange(-edge, size + edge).clamp_(0, size - 1) for size in planes.shape[-2:]
+    )
     return planes[..., down[:, None], across]
 
 
 def _small(frame: Frame) -> torch.Tensor:
     """(3, _HEIGHT, _WIDTH) Y, Cb - 0.5, Cr - 0.5 on the unit scale, on the CPU."""
     planes = []
-    for number, plane in enumerate(frame.planes[:frame.format.color_planes]):
+    for number, plane in enumerate(frame.planes[: frame.format.color_planes]):
         # A part of the samples is plenty, and an 8K plane is not worth reading whole.
-        sparse = plane[::max(1, plane.shape[0] // (8 * _HEIGHT)),
-                       ::max(1, plane.shape[1] // (8 * _WIDTH))].float().cpu()
-        small = (_shrinking(sparse.shape[0], _HEIGHT) @ sparse
-                 @ _shrinking(sparse.shape[1], _WIDTH).t())
+        sparse = (
+            plane[
+                :: max(1, plane.shape[0] // (8 * _HEIGHT)),
+                :: max(1, plane.shape[1] // (8 * _WIDTH)),
+            ]
+            .float()
+            .cpu()
+        )
+        small = (
+            _shrinking(sparse.shape[0], _HEIGHT) @ sparse @ _shrinking(sparse.shape[1], _WIDTH).t()
+        )
         if frame.coding is Coding.CODE:
             # Unresolved tags are none of the detector's business.
             assumed = frame.color.range or Range.FULL
@@ -238,8 +263,9 @@ def _shrinking(size: int, to_size: int) -> torch.Tensor:
     """(to_size, size): the mean over each output sample's share of the input."""
     edges = torch.linspace(0, size, to_size + 1, dtype=torch.float64)
     start = torch.arange(size, dtype=torch.float64)
-    overlap = (torch.minimum(edges[1:, None], start + 1)
-               - torch.maximum(edges[:-1, None], start)).clamp_(min=0)
+    overlap = (
+        torch.minimum(edges[1:, None], start + 1) - torch.maximum(edges[:-1, None], start)
+    ).clamp_(min=0)
     return (overlap * to_size / size).float()
 
 
@@ -258,8 +284,7 @@ def _difference(a: _Look, b: _Look) -> float:
     two title cards without any detail, is enough by itself.
     """
     colour = _recoloured(a, b)
-    return (min(_unmatched(a, b), _unmatched(b, a))
-            + min(colour, 0.2) + 2 * max(0.0, colour - 0.3))
+    return min(_unmatched(a, b), _unmatched(b, a)) + min(colour, 0.2) + 2 * max(0.0, colour - 0.3)
 
 
 def _unmatched(a: _Look, b: _Look) -> float:
@@ -267,7 +292,7 @@ def _unmatched(a: _Look, b: _Look) -> float:
     down, across = _HEIGHT // _BLOCK, _WIDTH // _BLOCK
     best = torch.full((down, across), torch.inf)
     for dy in range(2 * _REACH + 1):
-        shifted = b.wide_detail[dy:dy + _HEIGHT].unfold(1, _WIDTH, 1)
+        shifted = b.wide_detail[dy : dy + _HEIGHT].unfold(1, _WIDTH, 1)
         misfit = (shifted - a.detail[:, None]).abs_()
         blocks = misfit.view(down, _BLOCK, -1, across, _BLOCK).sum(dim=(1, 4))
         torch.minimum(best, blocks.amin(dim=1), out=best)

@@ -30,7 +30,7 @@ def _tile() -> torch.Tensor:
     radius = torch.hypot(frequency[:, None], frequency[None, :])
     # Alternate between the spectrum and the even histogram that dither needs: each spoils the
     # other a little less every time.
-    high_pass = 1 - torch.exp(-(radius / 0.25) ** 4)
+    high_pass = 1 - torch.exp(-((radius / 0.25) ** 4))
     noise = levels[order].view(_SIDE, _SIDE)
     for _ in range(24):
         filtered = torch.fft.ifft2(torch.fft.fft2(noise) * high_pass).real.flatten()
@@ -57,8 +57,9 @@ class Dither:
         self._seed = seed
         self._wide: dict[tuple[int, torch.device], torch.Tensor] = {}
 
-    def noise(self, pts: int, plane: int, top: int, shape: tuple[int, int],
-              device: torch.device) -> torch.Tensor:
+    def noise(
+        self, pts: int, plane: int, top: int, shape: tuple[int, int], device: torch.device
+    ) -> torch.Tensor:
         """Noise for rows top..top+shape[0] of a plane, (rows <= `Dither.rows`, W) float32.
 
         In units of one output code value, within -0.5..0.5.  A view: not to be written.
@@ -66,7 +67,7 @@ class Dither:
         place = _mix(_mix(_mix(self._seed) ^ (pts & 0xFFFFFFFFFFFFFFFF)) ^ plane)
         height, width = shape
         y, x = (top + place % _SIDE) % _SIDE, (place >> 32) % _SIDE
-        return self._tiles(width, device)[y:y + height, x:x + width]
+        return self._tiles(width, device)[y : y + height, x : x + width]
 
     def _tiles(self, width: int, device: torch.device) -> torch.Tensor:
         """The tile repeated so that a window of (_SIDE, width) may start anywhere in it."""

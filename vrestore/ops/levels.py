@@ -67,10 +67,15 @@ class Normalise:
             raise ValueError("Normalise takes CODE frames")
         color = frame.color if self._color is None else self._color
         yield replace(
-            frame, coding=Coding.UNIT, color=color, ready=None,
+            frame,
+            coding=Coding.UNIT,
+            color=color,
+            ready=None,
             planes=tuple(
                 self._plane(plane, plane_levels(frame.format, color.range, number))
-                for number, plane in enumerate(frame.planes)))
+                for number, plane in enumerate(frame.planes)
+            ),
+        )
 
     def flush(self) -> Iterable[Frame]:
         return ()
@@ -96,8 +101,15 @@ class Quantise:
 
     latency = 0
 
-    def __init__(self, form: SampleFormat, color: ColorSpec, *, source_depth: int,
-                 dither: Dither | None = None, alloc: Alloc | None = None) -> None:
+    def __init__(
+        self,
+        form: SampleFormat,
+        color: ColorSpec,
+        *,
+        source_depth: int,
+        dither: Dither | None = None,
+        alloc: Alloc | None = None,
+    ) -> None:
         """`form` has the layout of the frames and the depth to reach; `color`'s range is the one
         to reach, and `color` is written on the frames; `source_depth` is the source's depth in
         bits (32 for float); `dither` is used only where `form.depth` is below it."""
@@ -106,20 +118,28 @@ class Quantise:
         self._dither = dither if reduced else None
         self._alloc = alloc
         self._levels = tuple(
-            plane_levels(form, color.range, number) for number in range(form.plane_count))
+            plane_levels(form, color.range, number) for number in range(form.plane_count)
+        )
 
     def push(self, frame: Frame) -> Iterable[Frame]:
         """One frame.  ValueError for CODE frames or for a layout other than `form`'s."""
         if frame.coding is not Coding.UNIT:
             raise ValueError("Quantise takes UNIT frames")
         if _layout(frame.format) != _layout(self._form):
-            raise ValueError(f"Quantise makes {self._form} but got {frame.format}; "
-                             "put Convert before it")
+            raise ValueError(
+                f"Quantise makes {self._form} but got {frame.format}; put Convert before it"
+            )
         yield replace(
-            frame, coding=Coding.CODE, format=self._form, color=self._color, ready=None,
+            frame,
+            coding=Coding.CODE,
+            format=self._form,
+            color=self._color,
+            ready=None,
             planes=tuple(
                 self._plane(plane, number, frame.timestamp.pts)
-                for number, plane in enumerate(frame.planes)))
+                for number, plane in enumerate(frame.planes)
+            ),
+        )
 
     def flush(self) -> Iterable[Frame]:
         return ()
@@ -134,12 +154,15 @@ class Quantise:
             source = unit[rows]
             if scratch is None:
                 scratch = torch.empty(source.shape, dtype=torch.float32, device=unit.device)
-            code = torch.mul(source.float(), levels.gain, out=scratch[:source.shape[0]])
+            code = torch.mul(source.float(), levels.gain, out=scratch[: source.shape[0]])
             if levels.zero:
                 code.add_(levels.zero)
             if dither is not None:
-                code.add_(dither.noise(pts, number, rows.start, (code.shape[0], code.shape[1]),
-                                       unit.device))
+                code.add_(
+                    dither.noise(
+                        pts, number, rows.start, (code.shape[0], code.shape[1]), unit.device
+                    )
+                )
             out[rows].copy_(code.round_().clamp_(0, (1 << form.depth) - 1))
         return out
 

@@ -87,14 +87,16 @@ class Axis:
 
     def __post_init__(self) -> None:
         if self.in_size < 1 or self.out_size < 1 or self.ratio <= 0:
-            raise ValueError(f"cannot resample {self.in_size} to {self.out_size} samples "
-                             f"at ratio {self.ratio}")
+            raise ValueError(
+                f"cannot resample {self.in_size} to {self.out_size} samples at ratio {self.ratio}"
+            )
 
     @property
     def is_identity(self) -> bool:
         """Every output sample is the input sample of the same number."""
-        return (self.in_size == self.out_size and self.ratio == 1
-                and self.in_offset == self.out_offset)
+        return (
+            self.in_size == self.out_size and self.ratio == 1 and self.in_offset == self.out_offset
+        )
 
     def taps(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(indices int64, weights float64), both (out_size, taps); each row of weights sums to 1.
@@ -104,8 +106,9 @@ class Axis:
         stretch = min(float(self.ratio), 1.0)
         reach = self.kernel.radius / stretch
         k = torch.arange(self.out_size, dtype=torch.float64)
-        center = ((k + self.out_offset) * self.ratio.denominator / self.ratio.numerator
-                  - self.in_offset)
+        center = (
+            k + self.out_offset
+        ) * self.ratio.denominator / self.ratio.numerator - self.in_offset
         first = torch.floor(center - reach).long() + 1
         index = first[:, None] + torch.arange(math.ceil(2 * reach))
         weights = self.kernel((center[:, None] - index) * stretch)
@@ -117,7 +120,8 @@ class Axis:
         """The whole resampling as a dense (out_size, in_size) float64 matrix."""
         index, weights = self.taps()
         return torch.zeros(self.out_size, self.in_size, dtype=torch.float64).scatter_add_(
-            1, index, weights)
+            1, index, weights
+        )
 
 
 @lru_cache(maxsize=64)
@@ -153,16 +157,18 @@ def _along_columns(plane: torch.Tensor, axis: Axis, alloc: Alloc | None) -> torc
     return out
 
 
-def resample_plane(plane: torch.Tensor, vertical: Axis, horizontal: Axis,
-                   alloc: Alloc | None = None) -> torch.Tensor:
+def resample_plane(
+    plane: torch.Tensor, vertical: Axis, horizontal: Axis, alloc: Alloc | None = None
+) -> torch.Tensor:
     """A plane (H, W), floating point, resampled to (vertical.out_size, horizontal.out_size).
 
     Computed in float32 and returned so; values are not clamped.  May be `plane` itself where
     nothing is to be done.
     """
     if tuple(plane.shape) != (vertical.in_size, horizontal.in_size):
-        raise ValueError(f"expected a plane of {vertical.in_size}x{horizontal.in_size}, "
-                         f"got {tuple(plane.shape)}")
+        raise ValueError(
+            f"expected a plane of {vertical.in_size}x{horizontal.in_size}, got {tuple(plane.shape)}"
+        )
     plane = plane.float()
     rows_first = plane.shape[0] * horizontal.out_size <= vertical.out_size * plane.shape[1]
     if rows_first:
@@ -179,8 +185,14 @@ class Resample:
 
     latency = 0
 
-    def __init__(self, width: int, height: int, *, kernel: Kernel = Kernel.LANCZOS3,
-                 alloc: Alloc | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        kernel: Kernel = Kernel.LANCZOS3,
+        alloc: Alloc | None = None,
+    ) -> None:
         """`width` and `height` of the output in luma samples, at least 1."""
         if width < 1 or height < 1:
             raise ValueError(f"size must be positive, got {width}x{height}")
@@ -195,8 +207,11 @@ class Resample:
         if (frame.width, frame.height) == (self._width, self._height):
             yield frame
             return
-        yield replace(frame, ready=None, planes=tuple(
-            self._plane(frame, number) for number in range(len(frame.planes))))
+        yield replace(
+            frame,
+            ready=None,
+            planes=tuple(self._plane(frame, number) for number in range(len(frame.planes))),
+        )
 
     def flush(self) -> Iterable[Frame]:
         return ()
@@ -207,12 +222,26 @@ class Resample:
         off_x = off_y = 0.5
         if form.is_chroma(number):
             off_x, off_y = chroma_offset(
-                frame.color.chroma_location, form.log2_chroma_w, form.log2_chroma_h)
+                frame.color.chroma_location, form.log2_chroma_w, form.log2_chroma_h
+            )
         plane = frame.planes[number]
         return resample_plane(
             plane,
-            Axis(in_size=plane.shape[0], out_size=out_h, ratio=Fraction(self._height, frame.height),
-                 in_offset=off_y, out_offset=off_y, kernel=self._kernel),
-            Axis(in_size=plane.shape[1], out_size=out_w, ratio=Fraction(self._width, frame.width),
-                 in_offset=off_x, out_offset=off_x, kernel=self._kernel),
-            self._alloc)
+            Axis(
+                in_size=plane.shape[0],
+                out_size=out_h,
+                ratio=Fraction(self._height, frame.height),
+                in_offset=off_y,
+                out_offset=off_y,
+                kernel=self._kernel,
+            ),
+            Axis(
+                in_size=plane.shape[1],
+                out_size=out_w,
+                ratio=Fraction(self._width, frame.width),
+                in_offset=off_x,
+                out_offset=off_x,
+                kernel=self._kernel,
+            ),
+            self._alloc,
+        )

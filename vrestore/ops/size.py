@@ -15,15 +15,17 @@ from vrestore.ops.buffers import Alloc, take
 
 __all__ = ["NAMED_SIZES", "Pad", "Rect", "SizeConfig", "SizePlan", "parse_size", "plan_size"]
 
-NAMED_SIZES: Mapping[str, tuple[int, int]] = MappingProxyType({
-    "720p": (1280, 720),
-    "1080p": (1920, 1080),
-    "1440p": (2560, 1440),
-    "2160p": (3840, 2160),
-    "4k": (3840, 2160),
-    "4320p": (7680, 4320),
-    "8k": (7680, 4320),
-})
+NAMED_SIZES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "720p": (1280, 720),
+        "1080p": (1920, 1080),
+        "1440p": (2560, 1440),
+        "2160p": (3840, 2160),
+        "4k": (3840, 2160),
+        "4320p": (7680, 4320),
+        "8k": (7680, 4320),
+    }
+)
 """(width, height) of the boxes with names; turned on their side for upright pictures."""
 
 _SCALES = (1, 2, 3, 4)
@@ -60,8 +62,9 @@ class SizeConfig:
             raise ValueError("pad needs fit, a box to fill")
         for name, legal in (("sar", ("keep", "square")), ("bars", ("keep", "restore-inside"))):
             if getattr(self, name) not in legal:
-                raise ValueError(f"{name} must be {' or '.join(legal)}, "
-                                 f"got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"{name} must be {' or '.join(legal)}, got {getattr(self, name)!r}"
+                )
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -87,10 +90,12 @@ class Rect:
         if self.x < 0 or self.y < 0 or self.width < 1 or self.height < 1:
             raise ValueError(f"not a part of a picture: {self}")
 
-    def scaled(self, size: tuple[int, int], to_size: tuple[int, int],
-               multiple: tuple[int, int] = (1, 1)) -> Rect:
+    def scaled(
+        self, size: tuple[int, int], to_size: tuple[int, int], multiple: tuple[int, int] = (1, 1)
+    ) -> Rect:
         """The same part of a picture resampled from `size` to `to_size` (width, height), its edges
         rounded to `multiple` (except at the picture's own edges)."""
+
         def edges(start: int, length: int, axis: int) -> tuple[int, int]:
             ends = []
             for at in (start, start + length):
@@ -135,9 +140,15 @@ class SizePlan:
         return self.picture != self.output
 
 
-def plan_size(config: SizeConfig, width: int, height: int, sar: Fraction = Fraction(1), *,
-              network_scales: Sequence[int] = _SCALES,
-              multiple: tuple[int, int] = (1, 1)) -> SizePlan:
+def plan_size(
+    config: SizeConfig,
+    width: int,
+    height: int,
+    sar: Fraction = Fraction(1),
+    *,
+    network_scales: Sequence[int] = _SCALES,
+    multiple: tuple[int, int] = (1, 1),
+) -> SizePlan:
     """All sizes for a source of `width` x `height`.
 
     The model gets the smallest of its `network_scales` that reaches the wanted size, or its
@@ -163,13 +174,17 @@ def plan_size(config: SizeConfig, width: int, height: int, sar: Fraction = Fract
     enough = [scale for scale in network_scales if scale >= need]
     network_scale = min(enough) if enough else max(network_scales)
     output, offset = _placed(picture, box if config.pad else None, multiple)
-    return SizePlan(network_scale=network_scale,
-                    network=(width * network_scale, height * network_scale),
-                    picture=picture, output=output, offset=offset, sar=tag)
+    return SizePlan(
+        network_scale=network_scale,
+        network=(width * network_scale, height * network_scale),
+        picture=picture,
+        output=output,
+        offset=offset,
+        sar=tag,
+    )
 
 
-def _box(config: SizeConfig, fit: str, sar: Fraction,
-         upright: bool) -> tuple[Fraction, Fraction]:
+def _box(config: SizeConfig, fit: str, sar: Fraction, upright: bool) -> tuple[Fraction, Fraction]:
     """The largest size in samples of shape `sar`: no side of it is longer than the box, neither
     stored nor displayed.  Where it is to be filled it also has the box's shape when displayed."""
     width, height = parse_size(fit)
@@ -179,8 +194,9 @@ def _box(config: SizeConfig, fit: str, sar: Fraction,
     return width / max(sar, Fraction(1)), low
 
 
-def _fitted(wide: Fraction, high: Fraction, box: tuple[Fraction, Fraction],
-            multiple: tuple[int, int]) -> tuple[int, int]:
+def _fitted(
+    wide: Fraction, high: Fraction, box: tuple[Fraction, Fraction], multiple: tuple[int, int]
+) -> tuple[int, int]:
     """The largest size of this shape inside the box, in the nearest multiples."""
     factor = min(box[0] / wide, box[1] / high)
 
@@ -192,8 +208,9 @@ def _fitted(wide: Fraction, high: Fraction, box: tuple[Fraction, Fraction],
     return whole(wide * factor, 0), whole(high * factor, 1)
 
 
-def _placed(picture: tuple[int, int], box: tuple[Fraction, Fraction] | None,
-            multiple: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+def _placed(
+    picture: tuple[int, int], box: tuple[Fraction, Fraction] | None, multiple: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """(output, offset): the picture in the middle of the box, or at the top left of the smallest
     legal size."""
     output, offset = [], []
@@ -233,8 +250,11 @@ class Pad:
         if not self._plan.pads:
             yield frame
             return
-        yield replace(frame, ready=None, planes=tuple(
-            self._plane(frame, number) for number in range(len(frame.planes))))
+        yield replace(
+            frame,
+            ready=None,
+            planes=tuple(self._plane(frame, number) for number in range(len(frame.planes))),
+        )
 
     def flush(self) -> Iterable[Frame]:
         return ()
@@ -244,14 +264,14 @@ class Pad:
         size = form.plane_size(number, *self._plan.output)
         out = take(self._alloc, size, plane.dtype, plane.device)
         if self._repeats:
-            out[:plane.shape[0], :plane.shape[1]].copy_(plane)
-            out[:plane.shape[0], plane.shape[1]:] = plane[:, -1:]
-            out[plane.shape[0]:] = out[plane.shape[0] - 1]
+            out[: plane.shape[0], : plane.shape[1]].copy_(plane)
+            out[: plane.shape[0], plane.shape[1] :] = plane[:, -1:]
+            out[plane.shape[0] :] = out[plane.shape[0] - 1]
             return out
         chroma = form.is_chroma(number)
         x = self._plan.offset[0] >> (form.log2_chroma_w if chroma else 0)
         y = self._plan.offset[1] >> (form.log2_chroma_h if chroma else 0)
         opaque = form.alpha and number == form.plane_count - 1
         out.fill_(1.0 if opaque else 0.5 if chroma else 0.0)
-        out[y:y + plane.shape[0], x:x + plane.shape[1]].copy_(plane)
+        out[y : y + plane.shape[0], x : x + plane.shape[1]].copy_(plane)
         return out

@@ -34,62 +34,72 @@ __all__ = [
 
 # ------------------------------------------------------------------------------------- names
 
-MATRICES: Mapping[str, Matrix] = MappingProxyType({
-    "601-525": Matrix.SMPTE170M,
-    "601-625": Matrix.BT470BG,
-    "709": Matrix.BT709,
-    "2020": Matrix.BT2020_NCL,
-    "240m": Matrix.SMPTE240M,
-    "fcc": Matrix.FCC,
-    "rgb": Matrix.RGB,
-})
+MATRICES: Mapping[str, Matrix] = MappingProxyType(
+    {
+        "601-525": Matrix.SMPTE170M,
+        "601-625": Matrix.BT470BG,
+        "709": Matrix.BT709,
+        "2020": Matrix.BT2020_NCL,
+        "240m": Matrix.SMPTE240M,
+        "fcc": Matrix.FCC,
+        "rgb": Matrix.RGB,
+    }
+)
 """Names a user may give for a matrix."""
 
-PRIMARIES: Mapping[str, Primaries] = MappingProxyType({
-    "601-525": Primaries.SMPTE170M,
-    "601-625": Primaries.BT470BG,
-    "709": Primaries.BT709,
-    "2020": Primaries.BT2020,
-    "240m": Primaries.SMPTE240M,
-    "470m": Primaries.BT470M,
-    "film": Primaries.FILM,
-    "p3-dci": Primaries.SMPTE431,
-    "p3-d65": Primaries.SMPTE432,
-    "ebu3213": Primaries.EBU3213,
-})
+PRIMARIES: Mapping[str, Primaries] = MappingProxyType(
+    {
+        "601-525": Primaries.SMPTE170M,
+        "601-625": Primaries.BT470BG,
+        "709": Primaries.BT709,
+        "2020": Primaries.BT2020,
+        "240m": Primaries.SMPTE240M,
+        "470m": Primaries.BT470M,
+        "film": Primaries.FILM,
+        "p3-dci": Primaries.SMPTE431,
+        "p3-d65": Primaries.SMPTE432,
+        "ebu3213": Primaries.EBU3213,
+    }
+)
 """Names a user may give for primaries."""
 
-TRANSFERS: Mapping[str, Transfer] = MappingProxyType({
-    "601": Transfer.SMPTE170M,
-    "709": Transfer.BT709,
-    "2020": Transfer.BT2020_10,
-    "240m": Transfer.SMPTE240M,
-    "srgb": Transfer.SRGB,
-    "gamma22": Transfer.GAMMA22,
-    "gamma28": Transfer.GAMMA28,
-    "linear": Transfer.LINEAR,
-    "log": Transfer.LOG,
-    "pq": Transfer.PQ,
-    "hlg": Transfer.HLG,
-})
+TRANSFERS: Mapping[str, Transfer] = MappingProxyType(
+    {
+        "601": Transfer.SMPTE170M,
+        "709": Transfer.BT709,
+        "2020": Transfer.BT2020_10,
+        "240m": Transfer.SMPTE240M,
+        "srgb": Transfer.SRGB,
+        "gamma22": Transfer.GAMMA22,
+        "gamma28": Transfer.GAMMA28,
+        "linear": Transfer.LINEAR,
+        "log": Transfer.LOG,
+        "pq": Transfer.PQ,
+        "hlg": Transfer.HLG,
+    }
+)
 """Names a user may give for transfer characteristics."""
 
-RANGES: Mapping[str, Range] = MappingProxyType({
-    "limited": Range.LIMITED,
-    "full": Range.FULL,
-    "tv": Range.LIMITED,
-    "pc": Range.FULL,
-})
+RANGES: Mapping[str, Range] = MappingProxyType(
+    {
+        "limited": Range.LIMITED,
+        "full": Range.FULL,
+        "tv": Range.LIMITED,
+        "pc": Range.FULL,
+    }
+)
 """Names a user may give for a range."""
 
-CHROMA_LOCATIONS: Mapping[str, ChromaLocation] = MappingProxyType({
-    "left": ChromaLocation.LEFT,
-    "center": ChromaLocation.CENTER,
-    "topleft": ChromaLocation.TOPLEFT,
-    "top": ChromaLocation.TOP,
-    "bottomleft": ChromaLocation.BOTTOMLEFT,
-    "bottom": ChromaLocation.BOTTOM,
-})
+CHROMA_LOCATIONS: Mapping[str, ChromaLocation] = MappingProxyType(
+    {
+        "left": ChromaLocation.LEFT,
+        "center": ChromaLocation.CENTER,
+        "topleft": ChromaLocation.TOPLEFT,
+        "top": ChromaLocation.TOP,
+        "bottomleft": ChromaLocation.BOTTOMLEFT,
+        "bottom": ChromaLocation.BOTTOM,
+    }
+)
 """Names a user may give for the siting of chroma."""
 
 
@@ -102,24 +112,28 @@ class Standard:
     transfer: Transfer
 
 
-STANDARDS: Mapping[str, Standard] = MappingProxyType({
-    "601-525": Standard(Matrix.SMPTE170M, Primaries.SMPTE170M, Transfer.SMPTE170M),
-    "601-625": Standard(Matrix.BT470BG, Primaries.BT470BG, Transfer.SMPTE170M),
-    "709": Standard(Matrix.BT709, Primaries.BT709, Transfer.BT709),
-    "2020": Standard(Matrix.BT2020_NCL, Primaries.BT2020, Transfer.BT2020_10),
-})
+STANDARDS: Mapping[str, Standard] = MappingProxyType(
+    {
+        "601-525": Standard(Matrix.SMPTE170M, Primaries.SMPTE170M, Transfer.SMPTE170M),
+        "601-625": Standard(Matrix.BT470BG, Primaries.BT470BG, Transfer.SMPTE170M),
+        "709": Standard(Matrix.BT709, Primaries.BT709, Transfer.BT709),
+        "2020": Standard(Matrix.BT2020_NCL, Primaries.BT2020, Transfer.BT2020_10),
+    }
+)
 """The output standards; H.273 gives 601 of both line counts one transfer, value 6."""
 
 # ---------------------------------------------------------------------------------- matrices
 
-_LUMA_WEIGHTS: Mapping[Matrix, tuple[float, float]] = MappingProxyType({
-    Matrix.BT709: (0.2126, 0.0722),
-    Matrix.FCC: (0.30, 0.11),
-    Matrix.BT470BG: (0.299, 0.114),
-    Matrix.SMPTE170M: (0.299, 0.114),
-    Matrix.SMPTE240M: (0.212, 0.087),
-    Matrix.BT2020_NCL: (0.2627, 0.0593),
-})
+_LUMA_WEIGHTS: Mapping[Matrix, tuple[float, float]] = MappingProxyType(
+    {
+        Matrix.BT709: (0.2126, 0.0722),
+        Matrix.FCC: (0.30, 0.11),
+        Matrix.BT470BG: (0.299, 0.114),
+        Matrix.SMPTE170M: (0.299, 0.114),
+        Matrix.SMPTE240M: (0.212, 0.087),
+        Matrix.BT2020_NCL: (0.2627, 0.0593),
+    }
+)
 
 
 def luma_weights(matrix: Matrix) -> tuple[float, float] | None:
@@ -151,18 +165,20 @@ _C = (0.310, 0.316)
 _DCI = (0.314, 0.351)
 
 # Red, green, blue, white as CIE 1931 (x, y).
-_CHROMATICITIES: Mapping[Primaries, tuple[tuple[float, float], ...]] = MappingProxyType({
-    Primaries.BT709: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
-    Primaries.BT470M: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), _C),
-    Primaries.BT470BG: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
-    Primaries.SMPTE170M: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
-    Primaries.SMPTE240M: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
-    Primaries.FILM: ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), _C),
-    Primaries.BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
-    Primaries.SMPTE431: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _DCI),
-    Primaries.SMPTE432: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
-    Primaries.EBU3213: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
-})
+_CHROMATICITIES: Mapping[Primaries, tuple[tuple[float, float], ...]] = MappingProxyType(
+    {
+        Primaries.BT709: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
+        Primaries.BT470M: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), _C),
+        Primaries.BT470BG: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
+        Primaries.SMPTE170M: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
+        Primaries.SMPTE240M: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
+        Primaries.FILM: ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), _C),
+        Primaries.BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
+        Primaries.SMPTE431: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _DCI),
+        Primaries.SMPTE432: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
+        Primaries.EBU3213: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
+    }
+)
 
 _BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
 
@@ -205,26 +221,30 @@ class Curve(Enum):
     LINEAR = "linear"
 
 
-_CURVES: Mapping[Transfer, Curve] = MappingProxyType({
-    Transfer.BT709: Curve.BT1886,
-    Transfer.SMPTE170M: Curve.BT1886,
-    Transfer.SMPTE240M: Curve.BT1886,
-    Transfer.IEC61966_2_4: Curve.BT1886,
-    Transfer.BT1361: Curve.BT1886,
-    Transfer.BT2020_10: Curve.BT1886,
-    Transfer.BT2020_12: Curve.BT1886,
-    Transfer.GAMMA22: Curve.GAMMA22,
-    Transfer.GAMMA28: Curve.GAMMA28,
-    Transfer.SRGB: Curve.SRGB,
-    Transfer.LINEAR: Curve.LINEAR,
-})
+_CURVES: Mapping[Transfer, Curve] = MappingProxyType(
+    {
+        Transfer.BT709: Curve.BT1886,
+        Transfer.SMPTE170M: Curve.BT1886,
+        Transfer.SMPTE240M: Curve.BT1886,
+        Transfer.IEC61966_2_4: Curve.BT1886,
+        Transfer.BT1361: Curve.BT1886,
+        Transfer.BT2020_10: Curve.BT1886,
+        Transfer.BT2020_12: Curve.BT1886,
+        Transfer.GAMMA22: Curve.GAMMA22,
+        Transfer.GAMMA28: Curve.GAMMA28,
+        Transfer.SRGB: Curve.SRGB,
+        Transfer.LINEAR: Curve.LINEAR,
+    }
+)
 
-_EXPONENTS: Mapping[Curve, float] = MappingProxyType({
-    Curve.BT1886: 2.4,
-    Curve.GAMMA22: 2.2,
-    Curve.GAMMA28: 2.8,
-    Curve.LINEAR: 1.0,
-})
+_EXPONENTS: Mapping[Curve, float] = MappingProxyType(
+    {
+        Curve.BT1886: 2.4,
+        Curve.GAMMA22: 2.2,
+        Curve.GAMMA28: 2.8,
+        Curve.LINEAR: 1.0,
+    }
+)
 
 
 def curve(transfer: Transfer) -> Curve | None:

@@ -95,8 +95,9 @@ def recipe_for(config: TrainConfig, phase: Phase, step: int) -> tuple[Recipe, in
     count = config.batch if length > 1 else config.batch * 3
     if length > 6:
         count = max(1, config.batch * 2 // 3)
-    recipe = Recipe(scale=scale, chroma=chroma, length=length, side=side + 16,
-                    damaged=phase.damaged)
+    recipe = Recipe(
+        scale=scale, chroma=chroma, length=length, side=side + 16, damaged=phase.damaged
+    )
     return recipe, count
 
 
@@ -118,9 +119,7 @@ class _Steps(IterableDataset[list[Sample]]):
             step += stride
 
 
-def batches(
-    footage: Footage, config: TrainConfig, phase: Phase, start: int
-) -> Iterator[Batch]:
+def batches(footage: Footage, config: TrainConfig, phase: Phase, start: int) -> Iterator[Batch]:
     """An endless run of batches from step `start` on; `phase.length` is at least 1."""
     pools: dict[Recipe, list[Sample]] = defaultdict(list)
     loader = DataLoader(
@@ -194,8 +193,7 @@ def _pair(footage: Footage, rng: np.random.Generator, side: int) -> AlignBatch:
     luma = to_ycbcr(seen, "601")[:, :1] - 0.5
     nothing = torch.zeros(1, 2, side // 2, side // 2)
     forward, backward = (
-        F.avg_pool2d(f, 2) if f is not None else nothing
-        for f in (scene.forward, scene.backward)
+        F.avg_pool2d(f, 2) if f is not None else nothing for f in (scene.forward, scene.backward)
     )
     known = torch.full((1, 1, 1, 1), float(scene.forward is not None))
     return AlignBatch(luma[:1], luma[1:], clean[:1], clean[1:], forward, backward, known)

@@ -68,7 +68,8 @@ def fresh_state(config: TrainConfig) -> TrainState:
             ),
             "restore": torch.optim.Adam(
                 [{"params": rest, "factor": 1.0}, {"params": weights, "factor": FUSION_RATE}],
-                config.learning_rate, (0.9, 0.99),
+                config.learning_rate,
+                (0.9, 0.99),
             ),
         },
     )
@@ -121,11 +122,15 @@ def resume(path: Path, config: TrainConfig, manifest_digest: str) -> TrainState:
     stored = read(path)
     for key in ("size", "temporal", "seed", "manifest"):
         if stored["config"][key] != getattr(config, key):
-            raise InputError(f"{path} was trained with {key} = {stored['config'][key]!r}, "
-                             f"not {getattr(config, key)!r}; choose another checkpoint file")
+            raise InputError(
+                f"{path} was trained with {key} = {stored['config'][key]!r}, "
+                f"not {getattr(config, key)!r}; choose another checkpoint file"
+            )
     if stored["manifest_digest"] != manifest_digest:
-        raise InputError(f"{path} was trained with another version of manifest "
-                         f"{config.manifest!r}; choose another checkpoint file")
+        raise InputError(
+            f"{path} was trained with another version of manifest "
+            f"{config.manifest!r}; choose another checkpoint file"
+        )
     state.cell.load_state_dict(stored["cell"])
     state.average.load_state_dict(stored["average"])
     for name, optimiser in state.optimisers.items():

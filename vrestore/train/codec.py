@@ -20,11 +20,18 @@ def _options(encoder: str, severity: float, rng: Generator) -> dict[str, str]:
     """Encoder options for a severity of 0..1."""
     if encoder == "libx264":
         crf = 18 + 20 * severity + rng.uniform(-1, 1)
-        return {"crf": f"{crf:.1f}", "preset": str(rng.choice(["ultrafast", "veryfast"])),
-                "threads": "1"}
+        return {
+            "crf": f"{crf:.1f}",
+            "preset": str(rng.choice(["ultrafast", "veryfast"])),
+            "threads": "1",
+        }
     quality = 2 + (18 if encoder != "mjpeg" else 14) * severity + rng.uniform(0, 1)
-    return {"qmin": f"{quality:.0f}", "qmax": f"{quality:.0f}", "threads": "1",
-            **({} if encoder == "mjpeg" else {"bf": str(rng.integers(0, 3)), "g": "12"})}
+    return {
+        "qmin": f"{quality:.0f}",
+        "qmax": f"{quality:.0f}",
+        "threads": "1",
+        **({} if encoder == "mjpeg" else {"bf": str(rng.integers(0, 3)), "g": "12"}),
+    }
 
 
 def recompress(
@@ -38,8 +45,9 @@ def recompress(
     count, _, height, width = luma.shape
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as container:
-        stream = container.add_stream(encoder, rate=Fraction(25),
-                                      options=_options(encoder, severity, rng))
+        stream = container.add_stream(
+            encoder, rate=Fraction(25), options=_options(encoder, severity, rng)
+        )
         assert isinstance(stream, av.video.stream.VideoStream)
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuvj420p" if encoder == "mjpeg" else "yuv420p"

@@ -18,21 +18,27 @@ from vrestore.train.preview import preview
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Train the networks.", no_args_is_help=True,
-                  context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    help="Train the networks.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
-Data = Annotated[Path, typer.Option("--data", help="Folder of footage.", exists=True,
-                                    file_okay=False)]
+Data = Annotated[
+    Path, typer.Option("--data", help="Folder of footage.", exists=True, file_okay=False)
+]
 ManifestName = Annotated[str, typer.Option("--manifest", help="Which of it: open or research.")]
 
 
 @app.callback(invoke_without_command=True)
 def train(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Option(help="Folder of footage.", exists=True,
-                                              file_okay=False)] = None,
-    checkpoint: Annotated[Path, typer.Option(help="Continued from where it exists; written "
-                                                  "every minute.")] = Path("vrestore-train.pt"),
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of footage.", exists=True, file_okay=False)
+    ] = None,
+    checkpoint: Annotated[
+        Path, typer.Option(help="Continued from where it exists; written every minute.")
+    ] = Path("vrestore-train.pt"),
     manifest: ManifestName = "research",
     size: Annotated[str, typer.Option(help=f"One of {', '.join(SIZES)}.")] = "lite",
     minutes: Annotated[float | None, typer.Option(help="Wall-clock length of the whole.")] = None,
@@ -69,8 +75,10 @@ def train(
 
 
 def _tell(progress: Progress) -> None:
-    line = (f"{progress.share:6.1%}  {progress.phase:8}  step {progress.step}  "
-            f"loss {progress.loss:.5f}  {progress.seconds_per_step:.3f} s/step")
+    line = (
+        f"{progress.share:6.1%}  {progress.phase:8}  step {progress.step}  "
+        f"loss {progress.loss:.5f}  {progress.seconds_per_step:.3f} s/step"
+    )
     numbers = (progress.measured or {}).items()
     gains = [f"{k} {v:+.2f}" for k, v in numbers if isinstance(v, float) and "x" in k]
     if gains:
@@ -111,6 +119,7 @@ def finish_command(
     license_text: Annotated[str, typer.Option("--license")],
 ) -> None:
     """Turn a checkpoint into a weights file, its card, and a row of models.toml."""
-    made = finish(checkpoint, folder, name, purpose=purpose, hardware=hardware,
-                  license=license_text)
+    made = finish(
+        checkpoint, folder, name, purpose=purpose, hardware=hardware, license=license_text
+    )
     typer.echo(made.row)

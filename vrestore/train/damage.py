@@ -95,9 +95,7 @@ def _hair(rng: Generator, height: int, width: int) -> Tensor:
     t = np.linspace(0, 1, 48)[:, None]
     curve = sum(
         w * knots[k]
-        for k, w in enumerate(
-            ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
-        )
+        for k, w in enumerate(((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3))
     )
     points = torch.from_numpy(np.asarray(curve)).float()
     rows = torch.arange(height).view(-1, 1, 1)

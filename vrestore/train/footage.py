@@ -64,7 +64,9 @@ def read_clip(path: Path) -> Tensor:
                 return torch.from_numpy(np.array(still.convert("RGB"))).unsqueeze(0)
         with av.open(str(path)) as container:
             for frame in container.decode(video=0):
-                frames.append(torch.from_numpy(np.ascontiguousarray(frame.to_ndarray(format="rgb24"))))
+                frames.append(
+                    torch.from_numpy(np.ascontiguousarray(frame.to_ndarray(format="rgb24")))
+                )
     except (av.FFmpegError, UnidentifiedImageError, IndexError, OSError) as error:
         raise InputError(f"{path.name} cannot be read as footage: {error}") from error
     if not frames:

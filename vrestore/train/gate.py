@@ -54,7 +54,12 @@ class RollOut:
 
 
 def roll_outs(
-    cell: Cell, still: Tensor, *, scale: int, strength: float = 0.5, noise: float = 0.04,
+    cell: Cell,
+    still: Tensor,
+    *,
+    scale: int,
+    strength: float = 0.5,
+    noise: float = 0.04,
     frames: int = FRAMES,
 ) -> list[RollOut]:
     """A static shot and a slowly swinging one of luma (1, 1, H, W), 0..1, new noise each frame.
@@ -70,9 +75,11 @@ def roll_outs(
             raise ValueError(f"a still of {tuple(still.shape[-2:])} is too small to pan over")
         truths = _pan(still, side, speed * scale, frames)
         rng = np.random.default_rng(5)
-        results.append(RollOut(
-            name=name, gains=tuple(_roll(cell, truths, rng, scale, strength, noise, frames))
-        ))
+        results.append(
+            RollOut(
+                name=name, gains=tuple(_roll(cell, truths, rng, scale, strength, noise, frames))
+            )
+        )
     return results
 
 
@@ -90,8 +97,13 @@ def _pan(still: Tensor, side: int, speed: float, frames: int) -> list[Tensor]:
 
 
 def _roll(
-    cell: Cell, truths: list[Tensor], rng: np.random.Generator, scale: int, strength: float,
-    noise: float, frames: int,
+    cell: Cell,
+    truths: list[Tensor],
+    rng: np.random.Generator,
+    scale: int,
+    strength: float,
+    noise: float,
+    frames: int,
 ) -> Iterator[float]:
     kernels = cell.kernels(GRAY, scale)
     inputs = [shrink(t, scale) for t in truths]

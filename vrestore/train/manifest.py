@@ -63,8 +63,10 @@ def refuse_measuring(path: Path) -> None:
     """Raise InputError if any folder on the way to `path`, links resolved, is for measuring."""
     for candidate in (path.absolute(), path.resolve()):
         if MEASURING_ONLY in (part.lower() for part in candidate.parts):
-            raise InputError(f"{path} is for measuring only: training never reads below a folder "
-                             f"named {MEASURING_ONLY!r}")
+            raise InputError(
+                f"{path} is for measuring only: training never reads below a folder "
+                f"named {MEASURING_ONLY!r}"
+            )
 
 
 def manifest_names() -> list[str]:
@@ -75,8 +77,9 @@ def read_manifest(name: str) -> DataManifest:
     """The manifest of that name, with those that it extends.  Raises PresetError if unknown."""
     path = FOLDER / f"{name}.toml"
     if not path.is_file():
-        raise PresetError(f"there is no data manifest {name!r}; known are "
-                          f"{', '.join(manifest_names())}")
+        raise PresetError(
+            f"there is no data manifest {name!r}; known are {', '.join(manifest_names())}"
+        )
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     sources: Sequence[Source] = [
         Source(files=tuple(row["files"]), license=row["license"]) for row in table["source"]

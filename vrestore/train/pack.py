@@ -37,9 +37,7 @@ class Pack:
     """Position in LEVELS."""
 
 
-def pack(
-    data: Path, folder: Path, *, manifest: str = "research", limit: int = LIMIT_BYTES
-) -> Pack:
+def pack(data: Path, folder: Path, *, manifest: str = "research", limit: int = LIMIT_BYTES) -> Pack:
     """Write the manifest's footage into `folder`, at the best level that keeps within `limit`.
 
     A pack is footage like any other: `TrainConfig.data` may name it.  Raises InputError for

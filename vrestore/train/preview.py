@@ -31,8 +31,13 @@ def preview(
         rng = np.random.default_rng((seed, row))
         scale = (1, 2, 4)[row % 3]
         chroma = ("420-left", "420-center", "444")[(row // 3) % 3]
-        recipe = Recipe(scale=scale, chroma=chroma, length=6, side=SIDE[scale],
-                        damaged=0.0 if row % 4 == 3 else 1.0)
+        recipe = Recipe(
+            scale=scale,
+            chroma=chroma,
+            length=6,
+            side=SIDE[scale],
+            damaged=0.0 if row % 4 == 3 else 1.0,
+        )
         strips.append(_strip(make_sample(footage, recipe, rng), recipe))
     sheet = torch.cat(strips, 1)
     Image.fromarray((sheet.clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy()).save(output)

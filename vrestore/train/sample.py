@@ -94,10 +94,14 @@ def subsample(chroma: Tensor, kind: str) -> Tensor:
 def quantise(luma: Tensor, chroma: Tensor, *, full: bool) -> tuple[Tensor, Tensor]:
     """8-bit code values of zero-centred chroma and luma 0..1, as uint8."""
     if full:
-        return ((luma * 255).round().clamp(0, 255).byte(),
-                (chroma * 255 + 128).round().clamp(0, 255).byte())
-    return ((luma * 219 + 16).round().clamp(1, 254).byte(),
-            (chroma * 224 + 128).round().clamp(1, 254).byte())
+        return (
+            (luma * 255).round().clamp(0, 255).byte(),
+            (chroma * 255 + 128).round().clamp(0, 255).byte(),
+        )
+    return (
+        (luma * 219 + 16).round().clamp(1, 254).byte(),
+        (chroma * 224 + 128).round().clamp(1, 254).byte(),
+    )
 
 
 def normalise(luma: Tensor, chroma: Tensor, *, full: bool) -> tuple[Tensor, Tensor]:
@@ -124,8 +128,7 @@ def scene_for(footage: Footage, rng: Generator, recipe: Recipe) -> Scene:
     if recipe.length == 1:
         scene = still_crop(footage, rng, side)
     elif draw < 0.55 and fits:
-        scene = real_clip(footage, rng, recipe.length, side,
-                          clip=one_of(fits, rng).frames)
+        scene = real_clip(footage, rng, recipe.length, side, clip=one_of(fits, rng).frames)
         if rng.random() < 0.12:
             scene = Scene(frames=scene.frames[:1].expand(recipe.length, -1, -1, -1))
     else:
@@ -167,9 +170,7 @@ def make_sample(footage: Footage, recipe: Recipe, rng: Generator) -> Sample:
     target_y, target_c = target[:, :1], subsample(target[:, 1:], recipe.chroma)
     if recipe.length > 3 and rng.random() < 0.1:
         at = int(rng.integers(1, recipe.length))
-        y, c, mask, target_y, target_c = (
-            _held(t, at) for t in (y, c, mask, target_y, target_c)
-        )
+        y, c, mask, target_y, target_c = (_held(t, at) for t in (y, c, mask, target_y, target_c))
     strength = severity + float(rng.normal(0, 0.06)) if severity else float(rng.uniform(0, 0.03))
     return Sample(
         luma=y - 0.5,
@@ -200,8 +201,9 @@ def _damage(
     severity = 0.1
     if rng.random() < 0.6:
         sigma = float(rng.uniform(0.2, 0.9))
-        frames = damage.gaussian_blur(frames, sigma * recipe.scale,
-                                      sigma * recipe.scale * float(rng.uniform(0.8, 1.25)))
+        frames = damage.gaussian_blur(
+            frames, sigma * recipe.scale, sigma * recipe.scale * float(rng.uniform(0.8, 1.25))
+        )
         severity = max(severity, 0.3 * sigma)
     small = shrink(frames, recipe.scale, str(rng.choice(["bicubic", "bicubic", "bilinear"])))
     if rng.random() < 0.8:

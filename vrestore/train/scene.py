@@ -95,8 +95,11 @@ def _path(
         centre=side / 2,
         velocity=(float(velocity[0]), float(velocity[1])),
         acceleration=(0.0, 0.0) if still else tuple(rng.normal(0, 0.05 * speed, 2)),
-        shake=(float(rng.uniform(0.2, 1.5)) * scale if shaken else 0.0,
-               float(rng.uniform(0.5, 2.0)), float(rng.uniform(0, 6))),
+        shake=(
+            float(rng.uniform(0.2, 1.5)) * scale if shaken else 0.0,
+            float(rng.uniform(0.5, 2.0)),
+            float(rng.uniform(0, 6)),
+        ),
         zoom=zoom,
         zoom_rate=0.0 if still or rng.random() < 0.6 else float(rng.normal(0, 0.008)),
         turn_rate=0.0 if still or rng.random() < 0.6 else float(rng.normal(0, 0.008)),
@@ -144,8 +147,9 @@ def still_in_motion(
         matte = torch.ones_like(still[:, :1])
         if k:
             matte = _shape(rng, *still.shape[-2:])
-            path = _path(rng, (still.shape[2], still.shape[3]), side, length, scale,
-                         _speed(rng, scale))
+            path = _path(
+                rng, (still.shape[2], still.shape[3]), side, length, scale, _speed(rng, scale)
+            )
         else:
             path = _path(rng, (still.shape[2], still.shape[3]), side, length, scale, speed)
         layers.append((torch.cat((still, matte), 1), path))

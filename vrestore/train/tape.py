@@ -65,4 +65,3 @@ def _dropouts(frames: Tensor, rng: Generator, rate: float) -> tuple[Tensor, Tens
             tones[t, 0, y : y + 2, x : x + length] = float(rng.choice([0.1, 0.95]))
     target = torch.cat((tones, torch.zeros_like(tones).expand(-1, 2, -1, -1)), 1)
     return frames + mask * (target - frames), mask
-

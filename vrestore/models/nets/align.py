@@ -118,9 +118,7 @@ class Aligner(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.quarter = nn.Conv2d(1, 16, 3, padding=1)
-        self.eighth = nn.ModuleList(
-            (nn.Conv2d(16, 24, 3, 2, 1), nn.Conv2d(24, 24, 3, padding=1))
-        )
+        self.eighth = nn.ModuleList((nn.Conv2d(16, 24, 3, 2, 1), nn.Conv2d(24, 24, 3, padding=1)))
         self.sharpness = nn.Parameter(torch.tensor(8.0))
         self.at_eighth = self._decoder(81 + 24, 32)
         self.at_quarter = self._decoder(16 + 16 + 2, 24)

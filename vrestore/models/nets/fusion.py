@@ -131,9 +131,7 @@ class InputFusion(nn.Module):
             1,
         )  # fmt: skip
         features = features.contiguous(memory_format=torch.channels_last)
-        doubt = self.doubt * torch.cat(
-            (torch.zeros_like(no_state), no_state, no_after, either), 1
-        )
+        doubt = self.doubt * torch.cat((torch.zeros_like(no_state), no_state, no_after, either), 1)
         prior = (
             self.bias.view(1, 4, 1, 1)
             - self.steepness.view(1, 4, 1, 1) * distance.clamp(max=FARTHEST) / 0.03
