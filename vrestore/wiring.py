@@ -174,11 +174,12 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
         decoder.close()
         raise
     tally, fields, pool = _Tally(), _fields(planned), BufferPool()
+    stages = [*_stages(planned, pool, tally, fields), ("encode", encoder)]
     pipeline = Pipeline(
         ("decode", decoder),
-        [*_stages(planned, pool, tally, fields), ("encode", encoder)],
+        stages,
         ("mux", muxer),
-        depths=[*[planned.memory.depth] * 2, _PACKETS],
+        depths=[*[planned.memory.depth] * len(stages), _PACKETS],
         device=planned.device,
     )
     return Assembly(

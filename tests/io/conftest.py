@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from vrestore.io.decode import DecodeConfig, Decoder
-from vrestore.io.encode import EncodeConfig, VideoTarget
+from vrestore.io.encode import EncodeConfig, Encoder, VideoTarget
 from vrestore.io.formats import pixel_format
+from vrestore.io.mux import Muxer
 from vrestore.io.output import OutputPlan, open_output, plan_output
 from vrestore.io.probe import probe
 from vrestore.io.streams import StreamsConfig
@@ -130,6 +131,22 @@ def make_noise() -> Callable[..., Frame]:
     return noise
 
 
+def write_all(frames: Iterable[Frame], plan: OutputPlan, encoder: Encoder, muxer: Muxer) -> None:
+    """Encodes, muxes, verifies and commits; leaves nothing where that fails."""
+    try:
+        for frame in frames:
+            for packet in encoder.push(frame):
+                muxer.write(packet)
+        for packet in encoder.flush():
+            muxer.write(packet)
+        muxer.close()
+        verify_output(plan, muxer)
+        muxer.commit()
+    except BaseException:
+        muxer.abort()
+        raise
+
+
 @pytest.fixture(scope="session")
 def write_frames() -> Callable[..., OutputPlan]:
     """`write_frames(output, target, config, frames, ...)`: encode, mux, verify, commit."""
@@ -139,19 +156,7 @@ def write_frames() -> Callable[..., OutputPlan]:
     ) -> OutputPlan:
         info = bare_info(target)
         plan = plan_output(str(output), info, target, config, StreamsConfig(), exact=True)
-        encoder, muxer = open_output(plan, info)
-        try:
-            for frame in frames:
-                for packet in encoder.push(frame):
-                    muxer.write(packet)
-            for packet in encoder.flush():
-                muxer.write(packet)
-            muxer.close()
-            verify_output(plan, muxer)
-            muxer.commit()
-        except BaseException:
-            muxer.abort()
-            raise
+        write_all(frames, plan, *open_output(plan, info))
         return plan
 
     return run
@@ -186,20 +191,9 @@ def transcode() -> Callable[..., OutputPlan]:
             streams or StreamsConfig(),
             exact=True,
         )
-        encoder_op, muxer = open_output(plan, info, overwrite=overwrite, span=span)
-        try:
-            with Decoder(str(source), decode or DecodeConfig()) as decoder:
-                for frame in decoder:
-                    for packet in encoder_op.push(frame):
-                        muxer.write(packet)
-            for packet in encoder_op.flush():
-                muxer.write(packet)
-            muxer.close()
-            verify_output(plan, muxer)
-            muxer.commit()
-        except BaseException:
-            muxer.abort()
-            raise
+        ends = open_output(plan, info, overwrite=overwrite, span=span)
+        with Decoder(str(source), decode or DecodeConfig()) as decoder:
+            write_all(decoder, plan, *ends)
         return plan
 
     return run

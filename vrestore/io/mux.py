@@ -32,7 +32,7 @@ from vrestore.media import MediaInfo, StreamKind
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-__all__ = ["Muxer", "Span"]
+__all__ = ["Muxer"]
 
 _MAX_TIMESCALE = 2**31 - 1
 
