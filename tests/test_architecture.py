@@ -17,7 +17,7 @@ MODULES = {
 
 NEIGHBOURS = {"io", "ops", "models", "runtime"}
 LAYERS = (
-    {"media", "errors"},
+    {"media", "errors", "notes"},
     NEIGHBOURS,
     {
         "chain",

@@ -242,6 +242,9 @@ class Coding(Enum):
     """
 
 
+NO_TUNING: Mapping[str, float] = MappingProxyType({})
+
+
 class FieldOrder(Enum):
     """How a frame was scanned, as far as the source says."""
 
@@ -277,6 +280,16 @@ class Frame:
     """The first frame of a shot: nothing before it may influence it or what follows."""
 
     field_order: FieldOrder = FieldOrder.UNKNOWN
+
+    mask: torch.Tensor | None = field(default=None, repr=False, compare=False)
+    """Samples of the first plane that a repair found damaged, bool (H, W); None for none.  Kept at
+    the size of the frame in which they were found."""
+
+    tuning: Mapping[str, float] = field(
+        default_factory=lambda: NO_TUNING, repr=False, compare=False
+    )
+    """Preset keys, such as "deflicker.strength", that have other values in this shot; the same
+    mapping in all frames of a shot."""
 
     ready: Any = field(default=None, repr=False, compare=False)
     """Token of `runtime.device` that says when the planes may be read; opaque to everyone else."""

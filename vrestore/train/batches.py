@@ -91,7 +91,9 @@ def recipe_for(config: TrainConfig, phase: Phase, step: int) -> tuple[Recipe, in
     chroma = str(rng.choice(list(CHROMA), p=list(CHROMA.values())))
     # A still has room for a larger crop where it is not magnified much; x4 needs smaller ones.
     side = config.crop if scale < 4 else max(32, config.crop * 3 // 4)
-    length = 1 if phase.length > 1 and rng.random() < STILLS else phase.length
+    # Frames of one clip are alike: a net without time learns more from as many single pictures.
+    single = not config.temporal or (phase.length > 1 and rng.random() < STILLS)
+    length = 1 if single else phase.length
     count = config.batch if length > 1 else config.batch * 3
     if length > 6:
         count = max(1, config.batch * 2 // 3)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from vrestore.errors import InputError
 from vrestore.models.nets.cell import Cell
 from vrestore.train.config import SIZES, TrainConfig
+from vrestore.train.grow import grow
+from vrestore.train.rivals import NETS, Net
 
 FORMAT = 1
 
@@ -29,8 +32,8 @@ Point = dict[str, float | str]
 class TrainState:
     """Everything a training continues from."""
 
-    cell: Cell
-    average: Cell
+    cell: Net
+    average: Net
     """Exponential moving average of the weights: what is measured and shipped."""
 
     optimisers: dict[str, torch.optim.Adam]
@@ -43,36 +46,39 @@ class TrainState:
     curve: list[Point] = field(default_factory=list)
 
 
-def new_cell(size: str, *, folded: bool = False) -> Cell:
-    """An untrained cell of one of the sizes."""
+def new_cell(size: str, net: str = "cell", *, folded: bool = False) -> Net:
+    """An untrained cell of one of the sizes, or one of its rivals.  Raises InputError."""
+    if net not in NETS:
+        raise InputError(f"unknown net {net!r}; there are {', '.join(NETS)}")
     width, depth = SIZES[size]
-    return Cell(width, depth, folded=folded)
+    return NETS[net](width, depth, folded)
 
 
 def fresh_state(config: TrainConfig) -> TrainState:
-    """An untrained state, a function of the seed."""
+    """An untrained state, a function of the seed and of what it grows from."""
     torch.manual_seed(config.seed)
-    cell = new_cell(config.size).to(config.device)
-    average = new_cell(config.size).to(config.device).requires_grad_(False)
+    cell = new_cell(config.size, config.net)
+    if config.start is not None:
+        if not isinstance(cell, Cell):
+            raise InputError(f"{config.net} cannot start from another net; only a cell can")
+        grow(read(config.start)["average"], cell)
+    cell = cell.to(config.device)
+    average = new_cell(config.size, config.net).to(config.device).requires_grad_(False)
     average.load_state_dict(cell.state_dict())
-    aligner = list(cell.align.parameters())
-    weights = [*cell.fusion.parameters(), *cell.blend.parameters()]
-    known = {id(p) for p in (*aligner, *weights)}
-    rest = [p for p in cell.parameters() if id(p) not in known]
-    return TrainState(
-        cell=cell,
-        average=average,
-        optimisers={
-            "align": torch.optim.Adam(
-                [{"params": aligner, "factor": 1.0}], config.learning_rate, (0.9, 0.99)
-            ),
-            "restore": torch.optim.Adam(
-                [{"params": rest, "factor": 1.0}, {"params": weights, "factor": FUSION_RATE}],
-                config.learning_rate,
-                (0.9, 0.99),
-            ),
-        },
-    )
+    groups: dict[str, list[Parameter]] = {"align": [], "fusion": [], "rest": []}
+    for name, parameter in cell.named_parameters():
+        part = name.partition(".")[0]
+        group = "align" if part == "align" else "fusion" if part in ("fusion", "blend") else "rest"
+        groups[group].append(parameter)
+    restore = [{"params": groups["rest"], "factor": 1.0}]
+    if groups["fusion"]:
+        restore.append({"params": groups["fusion"], "factor": FUSION_RATE})
+    optimisers = {"restore": torch.optim.Adam(restore, config.learning_rate, (0.9, 0.99))}
+    if groups["align"]:
+        optimisers["align"] = torch.optim.Adam(
+            [{"params": groups["align"], "factor": 1.0}], config.learning_rate, (0.9, 0.99)
+        )
+    return TrainState(cell=cell, average=average, optimisers=optimisers)
 
 
 def save(path: Path, state: TrainState, config: TrainConfig, manifest_digest: str) -> None:
@@ -116,14 +122,15 @@ def resume(path: Path, config: TrainConfig, manifest_digest: str) -> TrainState:
 
     Raises InputError where the file belongs to another size, kind or data manifest.
     """
-    state = fresh_state(config)
+    state = fresh_state(config if not path.exists() else replace(config, start=None))
     if not path.exists():
         return state
     stored = read(path)
-    for key in ("size", "temporal", "seed", "manifest"):
-        if stored["config"][key] != getattr(config, key):
+    settings = {"net": "cell", **stored["config"]}
+    for key in ("size", "net", "temporal", "seed", "manifest"):
+        if settings[key] != getattr(config, key):
             raise InputError(
-                f"{path} was trained with {key} = {stored['config'][key]!r}, "
+                f"{path} was trained with {key} = {settings[key]!r}, "
                 f"not {getattr(config, key)!r}; choose another checkpoint file"
             )
     if stored["manifest_digest"] != manifest_digest:
@@ -141,7 +148,7 @@ def resume(path: Path, config: TrainConfig, manifest_digest: str) -> TrainState:
     return state
 
 
-def average_into(average: Cell, cell: Cell, step: int) -> None:
+def average_into(average: Net, cell: Net, step: int) -> None:
     """One step of the moving average; young averages follow faster."""
     decay = min(0.999, (1 + step) / (10 + step))
     with torch.no_grad():

@@ -15,6 +15,7 @@ from vrestore.train.finish import finish
 from vrestore.train.loop import Progress, run
 from vrestore.train.pack import pack
 from vrestore.train.preview import preview
+from vrestore.train.rivals import NETS, SINGLE_IMAGE
 
 __all__ = ["app"]
 
@@ -50,6 +51,13 @@ def train(
     batch: int = 6,
     crop: int = 64,
     twin: Annotated[bool, typer.Option("--twin", help="Train the single-image twin.")] = False,
+    net: Annotated[str, typer.Option(help=f"One of {', '.join(NETS)}.")] = "cell",
+    start: Annotated[
+        Path | None, typer.Option(help="Checkpoint of a smaller size to grow from.", exists=True)
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="Of the trunk: fp32; bf16 is twice as fast where a CPU has it.")
+    ] = "fp32",
 ) -> None:
     """Train a network; stops by itself, and on Ctrl-C or SIGTERM after the step at hand."""
     if context.invoked_subcommand is not None:
@@ -58,7 +66,8 @@ def train(
         raise typer.BadParameter("name the footage with --data DIR")
     try:
         config = TrainConfig(
-            data=data, checkpoint=checkpoint, manifest=manifest, size=size, temporal=not twin,
+            data=data, checkpoint=checkpoint, manifest=manifest, size=size, net=net,
+            temporal=not twin and net not in SINGLE_IMAGE, start=start, precision=precision,
             minutes=minutes if steps is not None or minutes is not None else 60.0, steps=steps,
             seed=seed, device=device, threads=threads, workers=workers, batch=batch, crop=crop,
         )  # fmt: skip

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 SIZES = {"nano": (24, 4), "lite": (32, 6), "base": (64, 10), "large": (128, 14)}
 """Channels and depth of the trunk for each size."""
+
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +27,15 @@ class TrainConfig:
     manifest: str = "research"
     size: str = "lite"
     """A key of SIZES."""
+
+    start: Path | None = None
+    """Checkpoint of a smaller or equal size to grow from; the aligner's phase is then left out."""
+
+    precision: str = "fp32"
+    """Of the trunk's convolutions: fp32, or bf16 with fp32 weights and accumulation."""
+
+    net: str = "cell"
+    """What is trained: the cell, or by a key of `rivals.NETS` what it is compared with."""
 
     temporal: bool = True
     """False trains the single-image twin: same trunk, same steps, no neighbours, no state."""
@@ -51,6 +65,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.size not in SIZES:
             raise ValueError(f"size must be one of {', '.join(SIZES)}, got {self.size!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be fp32 or bf16, got {self.precision!r}")
         if (self.minutes is None) == (self.steps is None):
             raise ValueError("exactly one of minutes and steps must be given")
         if self.crop % 16 or self.crop < 32:

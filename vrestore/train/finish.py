@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save as to_safetensors
 
-from vrestore.models.nets.cell import folded_weights
+from vrestore.models.nets.cell import Cell, folded_weights
 from vrestore.train.checkpoint import new_cell, read
 from vrestore.train.config import SIZES
 from vrestore.train.manifest import read_manifest
@@ -37,6 +37,7 @@ def finish(
     stored = read(checkpoint)
     config = stored["config"]
     cell = new_cell(config["size"])
+    assert isinstance(cell, Cell)
     cell.load_state_dict(stored["average"])
     tensors = {k: v.to(torch.float16).contiguous() for k, v in folded_weights(cell).items()}
     data = to_safetensors(tensors, metadata={"arch": "cell", "size": config["size"]})

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vrestore.models.nets.cell import Cell
 from vrestore.train.batches import (
     PHASES,
     AlignBatch,
@@ -20,7 +21,7 @@ from vrestore.train.batches import (
     phase_at,
 )
 from vrestore.train.checkpoint import Point, TrainState, average_into, resume, save
-from vrestore.train.config import TrainConfig
+from vrestore.train.config import PRECISIONS, TrainConfig
 from vrestore.train.footage import Footage, read_footage
 from vrestore.train.losses import alignment_loss, restoration_loss
 from vrestore.train.manifest import read_manifest
@@ -95,10 +96,15 @@ def run(
 
 
 def _share(config: TrainConfig, state: TrainState) -> float:
+    """What is done of the schedule; where there is no aligner to train it begins after that."""
     if config.steps is not None:
-        return state.step / config.steps
-    assert config.minutes is not None
-    return state.elapsed_seconds / (config.minutes * 60)
+        done = state.step / config.steps
+    else:
+        assert config.minutes is not None
+        done = state.elapsed_seconds / (config.minutes * 60)
+    aligned = config.start is not None or not config.temporal
+    begin = PHASES[0].until if aligned else 0.0
+    return begin + (1.0 - begin) * done
 
 
 def learning_rate(config: TrainConfig, phase: Phase, share: float) -> float:
@@ -179,12 +185,13 @@ def _loss(config: TrainConfig, state: TrainState, batch: AlignBatch | Batch) -> 
     device = torch.device(config.device)
     if isinstance(batch, AlignBatch):
         moved = AlignBatch(*(t.to(device) for t in batch))
+        assert isinstance(state.cell, Cell)
         return alignment_loss(state.cell.align, moved)[0]
     on_device = Batch(batch.recipe, Sample(*(t.to(device) for t in batch.sample)))
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + state.step)
     out = unroll(
         state.cell, on_device.sample, on_device.recipe, temporal=config.temporal,
-        drop=MISSING_NEIGHBOURS, generator=generator,
+        drop=MISSING_NEIGHBOURS, generator=generator, dtype=PRECISIONS[config.precision],
     )  # fmt: skip
     return restoration_loss(out, on_device, temporal=config.temporal)
 

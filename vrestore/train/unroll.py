@@ -11,6 +11,7 @@ from vrestore.models.nets.align import Pyramid, crop
 from vrestore.models.nets.cell import Cell, Memory, Neighbour, noise_level
 from vrestore.models.nets.grid import YUV420, YUV444, Picture
 from vrestore.models.nets.warp import validity
+from vrestore.train.rivals import Net
 from vrestore.train.sample import Recipe, Sample
 
 
@@ -50,27 +51,29 @@ def _presence(n: int, like: Tensor, drop: float, generator: torch.Generator | No
 
 
 def unroll(
-    cell: Cell,
+    cell: Net,
     sample: Sample,
     recipe: Recipe,
     *,
     temporal: bool,
     drop: float = 0.0,
     generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Unrolled:
     """The cell over a batch (N, T, ...).
 
     `temporal` off treats every frame as a still.  `drop` is the probability that a neighbour is
     missing, for each frame and side; a fifth of that is the probability for a whole clip to have
-    no next frames.
+    no next frames.  `dtype` is that of the trunk's convolutions.
     """
     layout = YUV444 if recipe.chroma == "444" else YUV420
-    kernels = cell.kernels(layout, recipe.scale)
+    kernels = cell.kernels(layout, recipe.scale, dtype)
     n, count = sample.luma.shape[:2]
     pictures = [Picture(sample.luma[:, t], sample.chroma[:, t]) for t in range(count)]
     strength = sample.strength.view(n, 1, 1, 1)
     connected = temporal and count > 1
     if connected:
+        assert isinstance(cell, Cell), "a single-image net knows no neighbours"
         forward, backward = flows_of(cell, sample.luma)
         sighted = _presence(n, sample.luma, drop, generator)
     memory: Memory | None = None

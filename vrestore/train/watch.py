@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vrestore.models.nets.cell import Cell
 from vrestore.models.nets.grid import upsample
 from vrestore.train.footage import Footage
+from vrestore.train.rivals import Net
 from vrestore.train.sample import Recipe, Sample, make_sample
 from vrestore.train.unroll import unroll
 
@@ -42,7 +42,7 @@ class Watch:
                     made.append(Sample(*(t.float().unsqueeze(0) for t in sample)))
             self._samples[name] = made
 
-    def measure(self, cell: Cell, *, temporal: bool) -> dict[str, float]:
+    def measure(self, cell: Net, *, temporal: bool) -> dict[str, float]:
         """Mean luma PSNR gain over bicubic in dB, whole and against the same net without memory."""
         device = next(cell.parameters()).device
         results: dict[str, float] = {}
