@@ -134,7 +134,7 @@ class _Srvgg(nn.Module):
         return made
 
 
-class WindowCell(Cell):
+class _WindowCell(Cell):
     """Forgets what it fused: of the past it sees the previous input alone."""
 
     def forward(self, *args: object, **options: object) -> Result:
@@ -179,7 +179,7 @@ Net = Cell | Rival
 NETS: Mapping[str, Callable[[int, int, bool], Net]] = MappingProxyType(
     {
         "cell": lambda width, depth, folded: Cell(width, depth, folded=folded),
-        "window": lambda width, depth, folded: WindowCell(width, depth, folded=folded),
+        "window": lambda width, depth, folded: _WindowCell(width, depth, folded=folded),
         "median": _median,
         "unblended": _unblended,
         "srcnn": lambda width, depth, folded: Rival(_Srcnn(), _SCALES),
