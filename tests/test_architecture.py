@@ -26,6 +26,7 @@ LAYERS = (
         "jobs",
         "json_form",
         "planning",
+        "plantext",
         "preset",
         "progress",
         "report",

@@ -23,6 +23,7 @@ from vrestore.models.registry import ModelSpec
 from vrestore.ops.bars import BarsFound
 from vrestore.ops.color import ColorChoice, resolve, target_color
 from vrestore.ops.size import SizePlan, plan_size
+from vrestore.plantext import plan_lines
 from vrestore.preset import Preset
 from vrestore.runtime.channel import depth_for
 from vrestore.runtime.device import Device, select_device
@@ -136,7 +137,7 @@ class Plan:
         return self.memory.total // _MIB
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return "\n".join(plan_lines(self))
 
 
 def make_plan(info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | None = None) -> Plan:
@@ -303,83 +304,6 @@ def _memory(
     depth = depth_for(code_in + code_out, max(0, budget - fixed), 1)
     return MemoryPlan(
         depth=depth, channels=depth * (code_in + code_out), decoder=decoder, encoder=held, work=work
-    )
-
-
-# ---------------------------------------------------------------------------------------- text
-
-
-def _lines(plan: Plan) -> Iterator[str]:
-    video, size = plan.info.video, plan.size
-    yield f"{plan.info.path} -> {plan.path}"
-    yield f"  preset   {plan.preset.name}: {plan.preset.description}"
-    yield (
-        f"  picture  {video.width}x{video.height} {video.pixel_format}"
-        f" -> {size.output[0]}x{size.output[1]} {_format(plan)}{_steps(size)}"
-    )
-    yield f"  model    {plan.model.name} x{size.network_scale} on {plan.device.name}"
-    if plan.bars is not None and plan.bars.found:
-        inside = plan.bars.picture
-        yield (
-            f"  bars     picture {inside.width}x{inside.height} at {inside.x},{inside.y}; "
-            "bars are put back"
-        )
-    if plan.fields is not None:
-        yield f"  fields   {plan.fields}"
-    yield f"  colour   {_color(plan.output_color)}"
-    if plan.output is not None:
-        yield f"  encoder  {plan.output.choice.reason}"
-        kept = len(plan.output.streams.routes)
-        name = plan.output.container.name
-        yield f"  file     {name}, {kept} other stream{'s' * (kept != 1)} kept"
-    threads = plan.threads
-    yield (f"  threads  decode {threads.decode}, network {threads.torch}, encode {threads.encode}")
-    memory = plan.memory
-    yield (
-        f"  memory   about {plan.mebibytes_expected} MiB ({memory.depth} frames a queue, "
-        f"{memory.encoder // _MIB} MiB in the encoder)"
-    )
-    if plan.info.path == "-":
-        yield "  resume   not possible from standard input"
-    yield from (f"  note     {note}" for note in plan.notes)
-    yield from (f"  LOSS     {loss}" for loss in plan.losses)
-
-
-def _format(plan: Plan) -> str:
-    if plan.output is None:
-        return f"{plan.format.model.value} {plan.format.depth} bit"
-    return plan.output.choice.encoder_format
-
-
-def _steps(size: SizePlan) -> str:
-    steps = []
-    if size.resamples:
-        steps.append(f"network x{size.network_scale} then resampled")
-    if size.pads:
-        steps.append(f"padded from {size.picture[0]}x{size.picture[1]}")
-    if size.sar != 1:
-        steps.append(f"samples {size.sar.numerator}:{size.sar.denominator}")
-    return f" ({', '.join(steps)})" if steps else ""
-
-
-def _color(choice: ColorChoice) -> str:
-    working = choice.working
-    names = [working.matrix, working.primaries, working.transfer, working.range]
-    words = "/".join(value.name.lower() for value in names)
-    return (
-        words
-        if choice.tag == working
-        else f"{words} (tags: "
-        + "/".join(
-            value.name.lower()
-            for value in (
-                choice.tag.matrix,
-                choice.tag.primaries,
-                choice.tag.transfer,
-                choice.tag.range,
-            )
-        )
-        + ")"
     )
 
 

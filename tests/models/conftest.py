@@ -38,13 +38,17 @@ SPEC = ModelSpec(
 @pytest.fixture
 def make_restorer() -> Callable[..., TemporalRestorer]:
     def make(
-        scale: int = 1, *, tile: int | None = None, dtype: torch.dtype = torch.float32
+        scale: int = 1,
+        *,
+        strength: float = 0.6,
+        tile: int | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> TemporalRestorer:
         return TemporalRestorer(
             SPEC,
             lively_cell(),
             scale,
-            strength=0.6,
+            strength=strength,
             tile=tile,
             dtype=dtype,
             device=torch.device("cpu"),

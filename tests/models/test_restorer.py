@@ -12,7 +12,13 @@ from vrestore.errors import ModelError
 from vrestore.media import ChromaLocation, Coding, ColorModel, ColorSpec, Frame, SampleFormat
 from vrestore.models import registry
 from vrestore.models.registry import ModelSpec
-from vrestore.models.restorer import RestoreConfig, Restorer, build, working_dtype
+from vrestore.models.restorer import (
+    RestoreConfig,
+    Restorer,
+    build,
+    multiplies_in_bf16,
+    working_dtype,
+)
 from vrestore.models.temporal import TemporalRestorer
 
 MakeFrames = Callable[..., list[Frame]]
@@ -151,6 +157,16 @@ def test_half_precision_stays_near(make_restorer: MakeRestorer, make_frames: Mak
     assert float(-10 * torch.log10(error)) > 45
 
 
+def test_the_strength_of_a_shot_can_be_told_by_its_frames(
+    make_restorer: MakeRestorer, make_frames: MakeFrames
+):
+    frames = make_frames(4)
+    told = [replace(f, tuning={"restore.strength": 0.9}) for f in frames]
+    weak, strong = make_restorer(2, strength=0.1), make_restorer(2, strength=0.9)
+    assert same(run(weak, told), run(strong, frames))
+    assert not same(run(weak, frames), run(strong, frames))
+
+
 @pytest.mark.parametrize("size", [(177, 143), (1, 1), (33, 17), (16, 16), (2, 50)])
 @pytest.mark.parametrize(("wide", "high"), [(1, 1), (1, 0), (0, 0), (0, 1), (2, 0), (2, 2)])
 def test_any_size_and_subsampling(
@@ -232,12 +248,20 @@ def test_a_bad_setting_is_named(bad: dict[str, object]):
         RestoreConfig(**bad)  # type: ignore[arg-type]
 
 
+def test_bf16_is_chosen_only_where_the_processor_multiplies_in_it():
+    lite, cpu = registry.find("lite"), torch.device("cpu")
+    fast = multiplies_in_bf16(cpu)
+    assert working_dtype(lite, "auto", cpu) is (torch.bfloat16 if fast else torch.float32)
+    assert working_dtype(lite, "auto", torch.device("cuda:0")) is torch.float32
+    assert working_dtype(registry.find("resize"), "auto", cpu) is torch.float32
+
+
 def test_what_a_model_cannot_do_is_refused():
     identity = registry.find("identity")
     with pytest.raises(ModelError, match="x2"):
         build(identity, 2, RestoreConfig())
     with pytest.raises(ModelError, match="fp16"):
-        working_dtype(identity, "fp16")
+        working_dtype(identity, "fp16", torch.device("cpu"))
     with pytest.raises(ModelError, match="resampler"):
         build(registry.find("resize"), 2, RestoreConfig())
     strange = ModelSpec(name="a", arch="unheard", license="x", purpose="x", scales=(1,))

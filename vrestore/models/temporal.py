@@ -54,7 +54,8 @@ class TemporalRestorer:
     that shot alone, so a still is a shot of one frame.
 
     Args:
-        strength: 0 trusts a clean source, 1 expects heavy damage.
+        strength: 0 trusts a clean source, 1 expects heavy damage; a frame's tuning may tell
+            otherwise.
         tile: luma rows per band of the trunk, 0 for whole frames, None to decide by size.
         dtype: of the trunk; everything else is fp32.
     """
@@ -114,7 +115,8 @@ class TemporalRestorer:
     def _step(self, held: _Held, after: Neighbour | None, following: Picture | None) -> Frame:
         frame, picture = held.frame, held.picture
         layout = _layout(frame.format)
-        strength = picture.luma.new_full((1, 1, 1, 1), self._strength)
+        told = frame.tuning.get("restore.strength", self._strength)
+        strength = picture.luma.new_full((1, 1, 1, 1), told)
         result = self._cell(
             self._kernels_for(layout),
             picture,
