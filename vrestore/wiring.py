@@ -9,7 +9,7 @@ Each name is a thread, each == a bounded channel; what a thread does is composed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -156,9 +156,10 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
     """Opens both files and connects the stages.  Raises InputError, OutputError, EncodeError."""
     assert planned.output is not None, "a still has no pipeline"
     info = planned.info
+    numbered = planned.preset.cuts.file is not None
     decoder = Decoder(
         info.path,
-        planned.preset.input,
+        replace(planned.preset.input, seek=planned.preset.input.seek and not numbered),
         stream=info.video.stream.index,
         threads=planned.threads.decode,
     )

@@ -259,6 +259,41 @@ def test_interlaced_frames_say_which_field_is_first(tmp_path: Path, order: Field
 # ----------------------------------------------------------------------------------- selection
 
 
+@pytest.mark.parametrize("container", ["mkv", "mp4"])
+@pytest.mark.parametrize(("codec", "options"), [
+    ("libx264", {"g": "48", "bf": "3"}),
+    ("libx264", {"g": "30", "bf": "3", "x264-params": "open-gop=1"}),
+    ("libx265", {"preset": "ultrafast", "x265-params": "keyint=40:open-gop=1:log-level=error"}),
+])  # fmt: skip
+def test_a_late_start_is_sought_and_gives_the_same_frames(
+    tmp_path: Path, container: str, codec: str, options: dict[str, str]
+) -> None:
+    path = write(tmp_path / f"a.{container}", range(500, 30_500, 50), codec=codec, options=options)
+    reports, frames = [], []
+    for seek in (True, False):
+        with Decoder(str(path), DecodeConfig(start="25.03", seek=seek)) as decoder:
+            frames.append(list(decoder))
+            reports.append(decoder.report)
+    sought, read = frames
+    assert [f.timestamp for f in sought] == [f.timestamp for f in read]
+    assert sought[0].timestamp.seconds == Fraction("25.55") and len(sought) == 99
+    assert all(
+        torch.equal(p, q)
+        for a, b in zip(sought, read, strict=True)
+        for p, q in zip(a.planes, b.planes, strict=True)
+    )
+    assert reports[0].decoded < 200 < reports[1].decoded
+    assert reports[0].balanced and reports[0].lost == 0 and not reports[0].errors
+
+
+def test_a_container_without_exact_places_is_read_from_its_beginning(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.avi", range(0, 20_000, 40), codec="mpeg4")
+    with Decoder(str(path), DecodeConfig(start="15")) as decoder:
+        frames = list(decoder)
+    assert frames[0].index == 375
+    assert decoder.report.decoded == 500
+
+
 @pytest.mark.parametrize(
     ("settings", "chosen"),
     [

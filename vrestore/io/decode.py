@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from vrestore.errors import InputError
 from vrestore.io import tags
 from vrestore.io.accounts import OUTSIDE, DecodeReport
+from vrestore.io.approach import Landing, find_landing
 from vrestore.io.formats import (
     has_transparency,
     native_planar,
@@ -53,7 +54,8 @@ class Decoder:
     Pictures that are damaged or never come are replaced by the last good one at the time they would
     have had (`on_error = "repeat"`), or end the iteration with an InputError naming that time
     ("fail").  Pictures of another size or format than the first are brought to it by swscale and
-    counted.  `Frame.index` numbers pictures from the start of the source, repeated ones included.
+    counted.  `Frame.index` numbers pictures from the start of the source, repeated ones included,
+    or from near a late start that was sought.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Decoder:
         """
         self.config = config or DecodeConfig()
         self.report = DecodeReport()
+        self._path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         self.layout: Layout | None = None
         """Known from the first frame on."""
         self._source = open_source(
@@ -119,9 +122,16 @@ class Decoder:
         # FFV1 with frame threads runs on one core; its slices are what scales.
         context.thread_type = "SLICE" if context.name == "ffv1" else "AUTO"
         strict = self.config.on_error == "fail"
-        pictures = Pictures(self._source, self._stream, self.report, strict=strict)
+        landing = self._approach()
+        pictures = Pictures(
+            self._source,
+            self._stream,
+            self.report,
+            strict=strict,
+            landed=None if landing is None else landing.pts,
+        )
         repair: TimeRepair[Picture] = TimeRepair(self.time_base, rate_of(self._stream))
-        selection = Selection(self.config)
+        selection = Selection(self.config, None if landing is None else landing.origin)
         try:
             for picture in pictures:
                 for timed in repair.push(picture, picture.time):
@@ -133,6 +143,16 @@ class Decoder:
                 yield from self._emit(timed, selection)
         finally:
             self._source.container.close()
+
+    def _approach(self) -> Landing | None:
+        """Goes to where a late start can be decoded from; numbers of pictures need them all."""
+        config = self.config
+        if not config.seek or config.frames is not None or self._path is None:
+            return None
+        landing = find_landing(self._path, self._stream.index, config.times[0])
+        if landing is not None:
+            self._source.container.seek(landing.seek, stream=self._stream)
+        return landing
 
     def _leave_out_the_rest(self) -> None:
         """Book pictures that were decoded but are later than what was asked for."""

@@ -43,8 +43,16 @@ class Pictures:
     """
 
     def __init__(
-        self, source: OpenSource, stream: VideoStream, report: DecodeReport, *, strict: bool
+        self,
+        source: OpenSource,
+        stream: VideoStream,
+        report: DecodeReport,
+        *,
+        strict: bool,
+        landed: int | None = None,
     ) -> None:
+        """`landed` is the pts of the key picture that reading begins with after seeking; what is
+        shown before it depends on what was not read, and is left out."""
         self._source = source
         self._stream = stream
         self._report = report
@@ -57,12 +65,15 @@ class Pictures:
         self._announced = Announced(
             reorders=bool(stream.codec_context.has_b_frames), stored=self._pts_stored
         )
+        self._landed = landed
         self._good: av.VideoFrame | None = None
         self._untimed_losses = 0
         self._encrypted = "enc_key_id" in stream.metadata
 
     def __iter__(self) -> Iterator[Picture]:
         for packet in self._packets():
+            if packet is not None and self._leads(packet):
+                continue
             for frame in self._decoded(packet):
                 yield from self._arrived(frame)
         for pts in self._announced.rest():
@@ -70,6 +81,9 @@ class Pictures:
         self._report.lost += self._announced.lost_before_first
         if self._report.decoded == 0:
             raise InputError(self._nothing_decoded())
+
+    def _leads(self, packet: Packet[VideoStream]) -> bool:
+        return self._landed is not None and packet.pts is not None and packet.pts < self._landed
 
     def _packets(self) -> Iterator[Packet[VideoStream] | None]:
         """The stream's packets, then None for the decoder to give what it holds."""

@@ -32,6 +32,10 @@ class DecodeConfig:
     stop: str | None = None
     """First time no longer to show, like `start`."""
 
+    seek: bool = True
+    """Go straight to a late `start` where the container tells exactly where its pictures are.
+    Frames are then numbered from there on."""
+
     frames: str | None = None
     """Pictures to show, "A:B" half-open, numbered from 0; either may be left out."""
 
@@ -83,10 +87,11 @@ class DecodeConfig:
 class Selection:
     """Counts pictures and says which are wanted."""
 
-    def __init__(self, config: DecodeConfig) -> None:
+    def __init__(self, config: DecodeConfig, origin: Fraction | None = None) -> None:
+        """`origin` is the time of the source's first picture, None where that is the next one."""
         self._times = config.times
         self._numbers = config.numbers
-        self._origin: Fraction | None = None
+        self._origin = origin
         self.number = 0
         """Of the picture that is asked for next."""
         self.finished = False
