@@ -22,6 +22,7 @@ from vrestore.io.decode import Decoder
 from vrestore.io.output import open_output
 from vrestore.io.testclip import write_test_clip
 from vrestore.media import Frame, Timestamp
+from vrestore.notes import NoteBook
 from vrestore.ops.size import parse_size
 from vrestore.planning import Plan
 from vrestore.preset import Setting
@@ -187,8 +188,8 @@ def _alone(planned: Plan, frames: int) -> dict[str, float]:
 
     seconds["decode"] = _timed(decode)
     pool = BufferPool()
-    restored = _results(compose(analysis(planned), restoration(planned, pool.take)), kept)
-    whole = compose(analysis(planned), restoration(planned, pool.take))
+    restored = _results(compose(analysis(planned), restoration(planned, NoteBook(), pool.take)), kept)
+    whole = compose(analysis(planned), restoration(planned, NoteBook(), pool.take))
     seconds["restore"] = _timed(partial(_feed, whole, _endless(kept, frames)))
     assert planned.output is not None
     encoder, muxer = open_output(planned.output, planned.info, overwrite=True)

@@ -13,6 +13,8 @@ from vrestore.errors import PresetError
 from vrestore.io.deinterlace import Deinterlace
 from vrestore.media import ColorSpec, Frame
 from vrestore.models import restorer
+from vrestore.models.temporal import TemporalRestorer
+from vrestore.notes import NoteBook
 from vrestore.ops.bars import BarsAround
 from vrestore.ops.buffers import Alloc
 from vrestore.ops.color import rgb_adapter, ycbcr_adapter
@@ -51,8 +53,8 @@ def analysis(plan: Plan, fields: Deinterlace | None = None) -> Op[Frame, Frame]:
     return compose(recolour, marker, *(() if fields is None else (fields,)))
 
 
-def restoration(plan: Plan, alloc: Alloc | None = None) -> Op[Frame, Frame]:
-    """From the source's code values to the output's."""
+def restoration(plan: Plan, book: NoteBook, alloc: Alloc | None = None) -> Op[Frame, Frame]:
+    """From the source's code values to the output's; what the stages note goes into `book`."""
     device = plan.device.torch_device
     pooled = alloc if device.type == "cpu" else None
     source, target = plan.source_color.working, plan.output_color.working
@@ -62,7 +64,7 @@ def restoration(plan: Plan, alloc: Alloc | None = None) -> Op[Frame, Frame]:
         Place(device),
         Normalise(source, alloc=pooled),
         Convert(form, source, to_form=form, to_color=within, alloc=pooled),
-        _enlarge(plan, pooled),
+        _enlarge(plan, book, pooled),
         Pad(plan.size, alloc=pooled),
         Convert(form, within, to_form=plan.format, to_color=target, alloc=pooled),
         Quantise(plan.format, target, source_depth=form.depth, dither=dither, alloc=pooled),
@@ -85,35 +87,37 @@ def _restored_color(plan: Plan) -> ColorSpec:
     )
 
 
-def _enlarge(plan: Plan, alloc: Alloc | None) -> Op[Frame, Frame]:
+def _enlarge(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Op[Frame, Frame]:
     """Network and resampler, kept away from black bars where the plan found some."""
     size = plan.size
     if plan.bars is None or not plan.bars.found:
-        return compose(_network(plan, alloc), Resample(*size.picture, alloc=alloc))
+        return compose(_network(plan, book, alloc), Resample(*size.picture, alloc=alloc))
     video = plan.info.video
     inside = plan.bars.picture
     multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
     to_inside = inside.scaled((video.width, video.height), size.picture, multiple)
-    inner = compose(_network(plan, alloc), Resample(to_inside.width, to_inside.height, alloc=alloc))
+    network = _network(plan, book, alloc)
+    inner = compose(network, Resample(to_inside.width, to_inside.height, alloc=alloc))
     return BarsAround(inner, inside, to_picture=to_inside, to_size=size.picture, alloc=alloc)
 
 
-def _network(plan: Plan, alloc: Alloc | None) -> Op[Frame, Frame]:
+def _network(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Op[Frame, Frame]:
     """The model, between adapters where it wants another colour model."""
 
     def resample(frame: Frame, scale: int) -> Frame:
         (larger,) = Resample(frame.width * scale, frame.height * scale, alloc=alloc).push(frame)
         return larger
 
-    model: Op[Frame, Frame] = restorer.build(
+    built = restorer.build(
         plan.model,
         plan.size.network_scale,
         plan.preset.restore,
         device=plan.device.torch_device,
         resample=resample,
     )
-    if plan.model.weights is not None:
-        model = Threaded(model, plan.threads.torch)
+    model: Op[Frame, Frame] = built
+    if isinstance(built, TemporalRestorer):
+        model = Threaded(book.of(built), plan.threads.torch)
     form, color = plan.info.video.format, _restored_color(plan)
     if plan.model.space == "rgb":
         before, after = rgb_adapter(form, color, alloc)

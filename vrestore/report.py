@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vrestore.io.decode import DecodeReport
 from vrestore.io.deinterlace import FieldReport
+from vrestore.notes import ShotNote
 from vrestore.planning import Plan
 from vrestore.runtime.pool import PoolStats
 from vrestore.runtime.stats import PipelineStats
@@ -30,6 +31,9 @@ class Report:
     """None where nothing was to be deinterlaced."""
 
     shots: int
+    notes: tuple[ShotNote, ...] = ()
+    """What the stages did, shot by shot."""
+
     stats: PipelineStats | None
     """None for a still."""
 
@@ -65,8 +69,14 @@ class Report:
             "fps": self.frames / seconds if seconds else None,
             "expected_bytes": self.plan.memory.total,
             "peak_rss_bytes": self.peak_rss_bytes,
+            "out_of_memory_retries": self._shortages,
             "losses": [str(loss) for loss in self.plan.losses],
         }
+
+    @property
+    def _shortages(self) -> int:
+        """How often a frame was done again in narrower bands because memory ran out."""
+        return sum("out_of_memory_then_band_rows" in note.values for note in self.notes)
 
     @property
     def _deinterlaced(self) -> dict[str, int]:
@@ -96,6 +106,7 @@ class Report:
             **self._deinterlaced,
             "inserted for pictures that were lost": decoded.inserted,
             "replaced because damaged": decoded.replaced,
+            "times memory ran out and a frame was done again in narrower bands": self._shortages,
             "lost with nothing before them to repeat": decoded.lost,
             "times repaired": decoded.repaired_pts,
             "brought to the first picture's size": decoded.rescaled,

@@ -25,6 +25,7 @@ from vrestore.io.output import open_output
 from vrestore.io.still import read_still, write_still
 from vrestore.io.verify import verify_output
 from vrestore.media import Frame, MediaInfo
+from vrestore.notes import NoteBook
 from vrestore.ops.cutlist import format_cuts
 from vrestore.planning import Plan, make_plan
 from vrestore.preset import Preset, Setting
@@ -130,7 +131,7 @@ def restore_frames(frames: Iterable[Frame], planned: Plan) -> Iterator[Frame]:
     """
     return stream(
         ("frames", frames),
-        _stages(planned, BufferPool(), _Tally(), _fields(planned)),
+        _stages(planned, BufferPool(), _Tally(), _fields(planned), NoteBook()),
         depths=planned.memory.depth,
         device=planned.device,
     )
@@ -149,6 +150,7 @@ class Assembly:
     muxer: Muxer
     tally: _Tally
     fields: Deinterlace | None
+    book: NoteBook
     pool: BufferPool
 
 
@@ -174,8 +176,8 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
     except BaseException:
         decoder.close()
         raise
-    tally, fields, pool = _Tally(), _fields(planned), BufferPool()
-    stages = [*_stages(planned, pool, tally, fields), ("encode", encoder)]
+    tally, fields, pool, book = _Tally(), _fields(planned), BufferPool(), NoteBook()
+    stages = [*_stages(planned, pool, tally, fields, book), ("encode", encoder)]
     pipeline = Pipeline(
         ("decode", decoder),
         stages,
@@ -190,6 +192,7 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
         muxer=muxer,
         tally=tally,
         fields=fields,
+        book=book,
         pool=pool,
     )
 
@@ -212,6 +215,7 @@ def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) ->
         frames=run.tally.frames,
         fields=None if run.fields is None else run.fields.report,
         shots=run.tally.shots,
+        notes=run.book.notes(),
         stats=stats,
         pool=run.pool.stats(),
         peak_rss_bytes=MemoryMeter().peak_bytes,
@@ -227,7 +231,7 @@ def _fields(planned: Plan) -> Deinterlace | None:
 
 
 def _stages(
-    planned: Plan, pool: BufferPool, tally: _Tally, fields: Deinterlace | None
+    planned: Plan, pool: BufferPool, tally: _Tally, fields: Deinterlace | None, book: NoteBook
 ) -> list[tuple[str, Op[Any, Any]]]:
     """Which op runs in which thread: decided here and nowhere else.
 
@@ -235,7 +239,10 @@ def _stages(
     threads that are mostly Python take turns on the interpreter lock.
     """
     return [
-        ("restore", compose(analysis(planned, fields), restoration(planned, pool.take), tally)),
+        (
+            "restore",
+            compose(analysis(planned, fields), restoration(planned, book, pool.take), tally),
+        ),
     ]
 
 
@@ -290,9 +297,8 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; give -y to replace it")
     frame, meta = read_still(planned.info.path)
-    tally = _Tally()
-    fields = _fields(planned)
-    op = compose(analysis(planned, fields), restoration(planned), tally)
+    tally, fields, book = _Tally(), _fields(planned), NoteBook()
+    op = compose(analysis(planned, fields), restoration(planned, book), tally)
     results = [*op.push(frame), *op.flush()]
     (result,) = results
     write_still(output, result, meta)
@@ -302,6 +308,7 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
         frames=1,
         fields=None if fields is None else fields.report,
         shots=1,
+        notes=book.notes(),
         stats=None,
         pool=None,
         peak_rss_bytes=MemoryMeter().peak_bytes,

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vrestore.errors import ModelError
+from vrestore.errors import DeviceError, ModelError
 from vrestore.media import ChromaLocation, ColorModel, Frame, SampleFormat
 from vrestore.models.nets.align import Pyramid, crop
 from vrestore.models.nets.cell import Cell, Kernels, Memory, Neighbour, noise_level
@@ -17,6 +17,8 @@ from vrestore.models.nets.grid import GRAY, Layout, Picture, upsample
 from vrestore.models.nets.warp import validity
 from vrestore.models.reference import require_unit
 from vrestore.models.registry import ModelSpec
+from vrestore.models.shortage import is_shortage
+from vrestore.notes import ShotNote
 
 CO_SITED_X = (
     ChromaLocation.LEFT,
@@ -33,6 +35,9 @@ SITED_Y = {
 
 BAND_BYTES = 128 * 2**20
 """`tile = auto` cuts the trunk into bands whose activations are no larger than this each."""
+
+NARROWEST = 8
+"""Rows of the grid below which a band is mostly the halo around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,10 @@ class TemporalRestorer:
         self._held: _Held | None = None
         self._memory: Memory | None = None
         self._kernels: dict[Layout, Kernels] = {}
+        self._narrowed: int | None = None
+        """Rows of the grid per band since memory ran out."""
+        self.notes: list[ShotNote] = []
+        """One for each time that memory ran out."""
 
     def push(self, item: Frame) -> Iterable[Frame]:
         require_unit(item)
@@ -117,17 +126,26 @@ class TemporalRestorer:
         layout = _layout(frame.format)
         told = frame.tuning.get("restore.strength", self._strength)
         strength = picture.luma.new_full((1, 1, 1, 1), told)
-        result = self._cell(
-            self._kernels_for(layout),
-            picture,
-            torch.cat((noise_level(picture.luma), strength), 1),
-            self._memory,
-            held.before,
-            after,
-            following,
-            shift=_chroma_shift(frame, self.scale),
-            band=self._band(picture),
-        )
+        while True:
+            band = self._band(picture)
+            try:
+                result = self._cell(
+                    self._kernels_for(layout),
+                    picture,
+                    torch.cat((noise_level(picture.luma), strength), 1),
+                    self._memory,
+                    held.before,
+                    after,
+                    following,
+                    shift=_chroma_shift(frame, self.scale),
+                    band=band,
+                )
+                break
+            except (RuntimeError, MemoryError) as error:
+                # Nothing of this frame has been kept yet, so it can be done again.
+                if not is_shortage(error):
+                    raise
+                self._narrow(frame, band or picture.luma.shape[-2] // 2, error)
         self._memory = result.memory
         return self._frame(frame, result.picture)
 
@@ -148,6 +166,24 @@ class TemporalRestorer:
             Neighbour(flows[1:], trust[1:], present),
         )
 
+    def _narrow(self, frame: Frame, rows: int, error: BaseException) -> None:
+        """Halves the bands from this frame on.  Raises DeviceError where that cannot help."""
+        if rows // 2 < NARROWEST:
+            raise DeviceError(
+                f"{self._device} has too little memory for {frame.width}x{frame.height} with "
+                f"{self.spec.name} x{self.scale}, even in bands of {2 * rows} rows; free some, "
+                "or choose a smaller model or scale"
+            ) from error
+        self._narrowed = rows // 2
+        self.notes.append(
+            ShotNote(
+                stage="restore",
+                first=frame.index,
+                frames=1,
+                values={"out_of_memory_then_band_rows": 2.0 * self._narrowed},
+            )
+        )
+
     def _kernels_for(self, layout: Layout) -> Kernels:
         if layout not in self._kernels:
             self._kernels[layout] = self._cell.kernels(layout, self.scale, self._dtype)
@@ -155,6 +191,8 @@ class TemporalRestorer:
 
     def _band(self, picture: Picture) -> int | None:
         """Rows of the grid per band of the trunk."""
+        if self._narrowed is not None:
+            return self._narrowed
         h, w = (size // 2 for size in picture.luma.shape[-2:])
         if self._tile is not None:
             return max(8, self._tile // 2) if self._tile else None
