@@ -36,7 +36,7 @@ LAYERS = (
         "survey",
         "train",
     },
-    {"wiring", "bench"},
+    {"wiring", "bench", "forecast"},
     {"", "cli", "commands", "display", "__main__"},
 )
 """Parts of the package, inner first; the empty name is `vrestore` itself, the Python API."""

@@ -188,7 +188,9 @@ def _alone(planned: Plan, frames: int) -> dict[str, float]:
 
     seconds["decode"] = _timed(decode)
     pool = BufferPool()
-    restored = _results(compose(analysis(planned), restoration(planned, NoteBook(), pool.take)), kept)
+    restored = _results(
+        compose(analysis(planned), restoration(planned, NoteBook(), pool.take)), kept
+    )
     whole = compose(analysis(planned), restoration(planned, NoteBook(), pool.take))
     seconds["restore"] = _timed(partial(_feed, whole, _endless(kept, frames)))
     assert planned.output is not None

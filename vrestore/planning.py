@@ -117,6 +117,11 @@ class Plan:
         return count if count is None or self.fields is None else count * self.fields.rate
 
     @property
+    def output_rate(self) -> Fraction | None:
+        """Frames written per second, as the source claims; None where it does not say."""
+        return None if self.output is None else self.output.target.rate
+
+    @property
     def _source_frames_expected(self) -> int | None:
         """Within the kept part."""
         config, count = self.preset.input, self.info.video.frame_count

@@ -72,6 +72,21 @@ def quality(
         list[str] | None,
         typer.Option("--model", "-n", metavar="MODEL", help="May be repeated; all by default."),
     ] = None,
+    rival: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rival", metavar="NAME=CHECKPOINT",
+            help="A training to measure beside the models; may be repeated.",
+        ),
+    ] = None,
+    only: Annotated[
+        str,
+        typer.Option(
+            "--only", metavar="LIST",
+            help="Parts, with commas: set5, b100, stills, vid4, damaged, noise, harm, long, "
+            "drift, precision; all by default.",
+        ),
+    ] = "",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -82,8 +97,16 @@ def quality(
 ) -> None:  # fmt: skip
     """Measure the models against known truth and other methods, as tables in Markdown."""
     from vrestore.models import registry
-    from vrestore.review.quality.page import measure
+    from vrestore.review.quality.networks import contender
+    from vrestore.review.quality.page import PARTS, measure
     from vrestore.review.quality.tables import write_page
+
+    parts = only.split(",") if only else list(PARTS)
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise PresetError(f"--only has no {unknown[0]!r}; there are {', '.join(PARTS)}")
+    pairs = [text.partition("=") for text in rival or ()]
+    if incomplete := [name for name, _, path in pairs if not (name and path)]:
+        raise PresetError(f"--rival wants NAME=CHECKPOINT, got {incomplete[0]!r}")
 
     names = model or [name for name, spec in registry.registered().items() if spec.weights]
     specs = [registry.find(name) for name in names]
@@ -92,6 +115,8 @@ def quality(
     text = measure(
         data,
         specs,
+        contenders=[contender(name, Path(path)) for name, _, path in pairs],
+        only=parts,
         command=shlex.join(("vrestore", *sys.argv[1:])),
         observer=lambda line: typer.echo(line, err=True),
     )

@@ -58,6 +58,14 @@ def run(
             help="How to show progress; json writes lines on standard output.",
         ),
     ] = display.ProgressMode.AUTO,
+    forecast: Annotated[
+        bool,
+        typer.Option(
+            "--forecast",
+            metavar="",
+            help="Restore a few short pieces only, and tell what the whole will take.",
+        ),
+    ] = False,
 ) -> None:
     """Restore a video, a sequence or a picture."""
     if output == "-" and progress is display.ProgressMode.JSON:
@@ -66,6 +74,9 @@ def run(
 
     chosen = preset()
     target = _target(output, chosen)
+    if forecast:
+        _forecast(source, target, chosen, as_json=progress is display.ProgressMode.JSON)
+        return
     quiet = progress in (display.ProgressMode.JSON, display.ProgressMode.NONE)
 
     def announce(planned: Plan) -> None:
@@ -81,6 +92,16 @@ def run(
         typer.echo(json.dumps({"event": "report"} | report.facts))
     elif not quiet:
         typer.echo(str(report), err=True)
+
+
+def _forecast(source: str, target: str, preset: Preset, *, as_json: bool) -> None:
+    from vrestore.forecast import forecast
+
+    told = forecast(source, target, preset=preset)
+    if as_json:
+        typer.echo(json.dumps({"event": "forecast"} | dict(told.facts)))
+    else:
+        typer.echo(str(told), err=True)
 
 
 @takes_flags
