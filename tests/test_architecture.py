@@ -22,6 +22,7 @@ LAYERS = (
     {
         "chain",
         "describe",
+        "fieldplan",
         "diagnose",
         "jobs",
         "json_form",
@@ -33,6 +34,7 @@ LAYERS = (
         "review",
         "sections",
         "setting_type",
+        "shotlist",
         "survey",
         "train",
     },
@@ -47,7 +49,12 @@ ONLY_IN = {
     "rich": ("vrestore.cli", "vrestore.display"),
     "typer": ("vrestore.cli", "vrestore.commands", "vrestore.train.command"),
     "threading": ("vrestore.runtime",),
-    "tomllib": ("vrestore.preset", "vrestore.models.registry", "vrestore.train.manifest"),
+    "tomllib": (
+        "vrestore.preset",
+        "vrestore.models.registry",
+        "vrestore.shotlist",
+        "vrestore.train.manifest",
+    ),
 }
 """Library -> where it may be imported."""
 

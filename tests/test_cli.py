@@ -129,7 +129,7 @@ def test_a_reference_model_implies_plain_unless_a_preset_is_named():
         (["-q", "99"], "quality"),
         (["-g", "0,1"], "one device"),
         (["--deinterlace", "nnedi"], "mode must be one of auto, off, bob"),
-        (["--ivtc", "on"], "no such stage yet"),
+        (["--ivtc", "on"], "mode must be one of auto, off"),
         (["-Z", "hd-to-4"], "did you mean 'hd-to-4k'"),
     ],
 )

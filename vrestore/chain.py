@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from vrestore.errors import PresetError
-from vrestore.io.deinterlace import Deinterlace
+from vrestore.fieldplan import FieldWork
 from vrestore.media import ColorSpec, Frame
 from vrestore.models import restorer
 from vrestore.models.temporal import TemporalRestorer
@@ -35,8 +35,8 @@ __all__ = ["analysis", "restoration"]
 _MAX_CUT_LIST_BYTES = 16 * 2**20
 
 
-def analysis(plan: Plan, fields: Deinterlace | None = None) -> Op[Frame, Frame]:
-    """Marks where shots begin, then makes pictures of `fields` where the plan says so.
+def analysis(plan: Plan, fields: FieldWork | None = None) -> Op[Frame, Frame]:
+    """Marks where shots begin, then makes pictures of fields where the plan says so.
 
     Code values in and out.  Shots are known first, so that a cut list counts the source's pictures
     and no field is filled in from the other side of a cut.

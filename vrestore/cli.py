@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vrestore.commands import catalogue, machine, measuring, restoring, review
+from vrestore.commands import catalogue, machine, measuring, recording, restoring, review
 from vrestore.commands.train import train
 from vrestore.errors import (
     DeviceError,
@@ -58,7 +58,10 @@ app = typer.Typer(
 app.command("run")(restoring.run)
 app.command("probe")(restoring.probe)
 app.command("plan")(restoring.plan)
+app.command("preview")(review.preview)
 app.command("compare")(review.compare)
+app.command("report")(recording.report)
+app.command("rerun")(recording.rerun)
 app.add_typer(catalogue.presets, name="presets")
 app.add_typer(catalogue.models, name="models")
 app.command("devices")(machine.devices)

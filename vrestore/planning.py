@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import PurePath
 
-from vrestore.io.deinterlace import Deinterlacing, choose_deinterlacing
+from vrestore.fieldplan import FieldPlan, choose_fields
 from vrestore.io.encode import VideoTarget
 from vrestore.io.losses import Loss, require_lossless
 from vrestore.io.output import OutputPlan, plan_output
@@ -21,6 +21,7 @@ from vrestore.media import ColorModel, FieldOrder, MediaInfo, SampleFormat
 from vrestore.models import registry
 from vrestore.models.registry import ModelSpec
 from vrestore.ops.bars import BarsFound
+from vrestore.ops.cadence import Cadence
 from vrestore.ops.color import ColorChoice, resolve, target_color
 from vrestore.ops.size import SizePlan, plan_size
 from vrestore.plantext import plan_lines
@@ -88,8 +89,8 @@ class Plan:
     bars: BarsFound | None
     """Where the picture is inside its black bars; None where they are not looked for."""
 
-    fields: Deinterlacing | None
-    """How interlaced frames are deinterlaced; None where fields stay as they are."""
+    fields: FieldPlan
+    """What is done about fields, pulldown and repeats."""
 
     source_color: ColorChoice
     output_color: ColorChoice
@@ -114,7 +115,7 @@ class Plan:
     def frames_expected(self) -> int | None:
         """Frames to be written, at most, as the source claims; None where it does not say."""
         count = self._source_frames_expected
-        return count if count is None or self.fields is None else count * self.fields.rate
+        return None if count is None else round(count * self.fields.pace)
 
     @property
     def output_rate(self) -> Fraction | None:
@@ -145,11 +146,19 @@ class Plan:
         return "\n".join(plan_lines(self))
 
 
-def make_plan(info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | None = None) -> Plan:
+def make_plan(
+    info: MediaInfo,
+    path: str,
+    preset: Preset,
+    *,
+    bars: BarsFound | None = None,
+    cadence: Cadence | None = None,
+) -> Plan:
     """Decides everything.
 
-    `path` is the output.  Raises PlanError where it cannot be done, LossError where something
-    would be lost and `streams.strict` is set, ModelError and DeviceError as their makers say.
+    `path` is the output, `bars` and `cadence` what a look at the source's pictures found.  Raises
+    PlanError where it cannot be done, LossError where something would be lost and `streams.strict`
+    is set, ModelError and DeviceError as their makers say.
     """
     video = info.video
     device = select_device(preset.run.device)
@@ -165,7 +174,14 @@ def make_plan(info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | N
         network_scales=model.scales,
         multiple=(1, 1) if preset.size.fit is None else multiple,
     )
-    fields = choose_deinterlacing(preset.deinterlace, video, is_still=info.is_still)
+    fields = choose_fields(
+        video,
+        deinterlace=preset.deinterlace,
+        ivtc=preset.ivtc,
+        duplicates=preset.duplicates,
+        cadence=cadence,
+        is_still=info.is_still,
+    )
     source_color = resolve(
         video.color, preset.color, video.format, video.width, video.height, video.average_rate
     )
@@ -219,9 +235,11 @@ def make_plan(info: MediaInfo, path: str, preset: Preset, *, bars: BarsFound | N
     )
 
 
-def _field_notes(info: MediaInfo, fields: Deinterlacing | None) -> Iterator[str]:
+def _field_notes(info: MediaInfo, fields: FieldPlan) -> Iterator[str]:
     order = info.video.field_order
-    if fields is None and order in (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST):
+    if fields.cadence is not None and fields.cadence.confidence:
+        yield f"the pictures show: {fields.cadence}"
+    if not fields.progressive and order in (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST):
         yield (
             f"the source is interlaced ({order.value}) and its fields stay woven; "
             "--deinterlace auto makes a whole picture of each"
@@ -232,13 +250,12 @@ def _target(
     info: MediaInfo,
     size: SizePlan,
     color: ColorChoice,
-    fields: Deinterlacing | None,
+    fields: FieldPlan,
     threads: ThreadBudget,
 ) -> VideoTarget:
     """The picture to encode, as far as the source decides it."""
     video = info.video
-    progressive = fields is not None or video.field_order is FieldOrder.UNKNOWN
-    doubling = 1 if fields is None else fields.rate
+    progressive = fields.progressive or video.field_order is FieldOrder.UNKNOWN
     return VideoTarget(
         width=size.output[0],
         height=size.output[1],
@@ -246,8 +263,8 @@ def _target(
         color=color.tag,
         sar=size.sar,
         display_matrix=video.display_matrix,
-        time_base=video.time_base / doubling,
-        rate=None if video.average_rate is None else video.average_rate * doubling,
+        time_base=video.time_base / fields.ticks,
+        rate=None if video.average_rate is None else video.average_rate * fields.pace,
         mastering_display=video.mastering_display,
         content_light=video.content_light,
         side_data=video.side_data,
@@ -288,7 +305,7 @@ def _memory(
     size: SizePlan,
     form: SampleFormat,
     output: OutputPlan | None,
-    fields: Deinterlacing | None,
+    fields: FieldPlan,
 ) -> MemoryPlan:
     """Depths that the budget allows, and the sum of everything."""
     video = info.video
@@ -299,7 +316,7 @@ def _memory(
     decoder = _DECODER_FRAMES * code_in
     held = 0 if output is None else output.choice.spec.held_bytes(form, *size.output)
     work = _UNIT_FRAMES * (unit_in + unit_out)
-    work += 0 if fields is None else _FIELD_FRAMES * code_in
+    work += _FIELD_FRAMES * code_in if fields.works else 0
     if model.weights is not None:
         work += _NETWORK_BYTES + model.work_bytes_per_pixel * video.width * video.height
     fixed = _PROGRAM_BYTES + decoder + held + work

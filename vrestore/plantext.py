@@ -33,7 +33,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             f"  bars     picture {inside.width}x{inside.height} at {inside.x},{inside.y}; "
             "bars are put back"
         )
-    if plan.fields is not None:
+    if str(plan.fields):
         yield f"  fields   {plan.fields}"
     yield f"  colour   {_color(plan.output_color)}"
     if plan.output is not None:

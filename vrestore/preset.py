@@ -25,6 +25,8 @@ from vrestore.io.streams import StreamsConfig
 from vrestore.models.restorer import RestoreConfig
 from vrestore.ops.color import ColorConfig
 from vrestore.ops.cuts import CutsConfig
+from vrestore.ops.duplicates import DuplicatesConfig
+from vrestore.ops.matching import IvtcConfig
 from vrestore.ops.size import SizeConfig
 from vrestore.runtime.device import RunConfig
 from vrestore.sections import HINTS, SECTIONS, default, nearest, resolve
@@ -71,6 +73,8 @@ class Preset:
     color: ColorConfig = field(default_factory=ColorConfig)
     cuts: CutsConfig = field(default_factory=CutsConfig)
     deinterlace: DeinterlaceConfig = field(default_factory=DeinterlaceConfig)
+    ivtc: IvtcConfig = field(default_factory=IvtcConfig)
+    duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
     restore: RestoreConfig = field(default_factory=RestoreConfig)
     size: SizeConfig = field(default_factory=SizeConfig)
     encode: EncodeConfig = field(default_factory=EncodeConfig)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vrestore.io.decode import DecodeReport
 from vrestore.io.deinterlace import FieldReport
 from vrestore.notes import ShotNote
+from vrestore.ops.fieldmatch import MatchReport
 from vrestore.planning import Plan
 from vrestore.runtime.pool import PoolStats
 from vrestore.runtime.stats import PipelineStats
@@ -25,10 +26,14 @@ class Report:
     """What became of everything the source held."""
 
     frames: int
-    """Frames written: `decoded.emitted` and `fields.added`, or the run would have failed."""
+    """Frames written: `decoded.emitted`, with `fields.added` and without `matched.dropped`, or the
+    run would have failed."""
 
     fields: FieldReport | None
     """None where nothing was to be deinterlaced."""
+
+    matched: MatchReport | None = None
+    """None where no fields were to be matched."""
 
     shots: int
     notes: tuple[ShotNote, ...] = ()
@@ -44,6 +49,10 @@ class Report:
     @property
     def _added(self) -> int:
         return 0 if self.fields is None else self.fields.added
+
+    @property
+    def _dropped(self) -> int:
+        return 0 if self.matched is None else self.matched.dropped
 
     @property
     def facts(self) -> dict[str, object]:
@@ -63,7 +72,9 @@ class Report:
             "truncated": decoded.truncated,
             "deinterlaced": 0 if self.fields is None else self.fields.deinterlaced,
             "second_fields": self._added,
-            "accounted": decoded.balanced and decoded.emitted + self._added == self.frames,
+            "repeats_left_out": self._dropped,
+            "accounted": decoded.balanced
+            and decoded.emitted + self._added - self._dropped == self.frames,
             "shots": self.shots,
             "elapsed_seconds": seconds,
             "fps": self.frames / seconds if seconds else None,
@@ -103,6 +114,7 @@ class Report:
             )
         explained = {
             "decoded pictures": decoded.decoded if decoded.decoded != self.frames else 0,
+            "repeats of pulldown left out": self._dropped,
             **self._deinterlaced,
             "inserted for pictures that were lost": decoded.inserted,
             "replaced because damaged": decoded.replaced,

@@ -16,6 +16,8 @@ from vrestore.io.streams import StreamsConfig
 from vrestore.models.restorer import RestoreConfig
 from vrestore.ops.color import ColorConfig
 from vrestore.ops.cuts import CutsConfig
+from vrestore.ops.duplicates import DuplicatesConfig
+from vrestore.ops.matching import IvtcConfig
 from vrestore.ops.size import SizeConfig
 from vrestore.runtime.device import RunConfig
 
@@ -27,6 +29,8 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "color": ColorConfig,
         "cuts": CutsConfig,
         "deinterlace": DeinterlaceConfig,
+        "ivtc": IvtcConfig,
+        "duplicates": DuplicatesConfig,
         "restore": RestoreConfig,
         "size": SizeConfig,
         "encode": EncodeConfig,

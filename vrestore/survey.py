@@ -10,18 +10,22 @@ from vrestore.io.glance import glance
 from vrestore.io.probe import ProbeOptions, probe
 from vrestore.media import Frame, MediaInfo
 from vrestore.ops.bars import BarsFound, find_bars, profile
+from vrestore.ops.cadence import Cadence, survey_fields
 from vrestore.ops.color import ColorConfig, resolve
 from vrestore.ops.cutlist import Cut
 from vrestore.ops.cuts import CutsConfig, DetectCuts
 from vrestore.preset import Preset
 
-__all__ = ["find_shots", "look_for_bars", "look_up"]
+__all__ = ["find_shots", "look_for_bars", "look_for_fields", "look_up"]
 
 _BAR_PLACES = 12
 """Places in the source that are looked at for black bars."""
 
 _BAR_FRAMES = 24
 """Frames that are looked at in all."""
+
+_FIELD_PLACES, _FIELD_RUN = 6, 40
+"""Places looked at for the cadence, and pictures in a row in each: eight turns of 3:2 pulldown."""
 
 
 def look_up(source: str, config: DecodeConfig, *, count: bool = False) -> MediaInfo:
@@ -46,6 +50,21 @@ def look_for_bars(info: MediaInfo, preset: Preset) -> BarsFound | None:
     profiles = [profile(replace(frame, color=color)) for frame in seen]
     multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
     return find_bars(profiles, multiple) if profiles else None
+
+
+def look_for_fields(info: MediaInfo, preset: Preset) -> Cadence | None:
+    """What the fields of a file show, from runs of pictures spread over its length.
+
+    None where no setting asks for it, for stills, and for standard input.
+    """
+    asked = (
+        preset.deinterlace.mode == "auto" or preset.ivtc.enabled or preset.duplicates.mode == "auto"
+    )
+    if not asked or info.is_still or info.path == "-":
+        return None
+    long = (info.duration_seconds_from_header or 0) > _FIELD_PLACES
+    places, frames = (_FIELD_PLACES, _FIELD_RUN) if long else (1, _FIELD_PLACES * _FIELD_RUN)
+    return survey_fields(glance(info, preset.input, places=places, frames=frames))
 
 
 def find_shots(source: str, config: DecodeConfig | None = None) -> tuple[Cut, ...]:

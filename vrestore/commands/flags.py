@@ -103,6 +103,12 @@ FLAGS: tuple[Flag, ...] = (
         help="Interlaced video to whole pictures; bob doubles the rate. Also bwdif, yadif, decomb.",
     ),
     Flag(
+        name="--ivtc",
+        key="ivtc.mode",
+        metavar="auto|off",
+        help="Telecined film back to its own pictures and rate. Also detelecine, fieldmatch.",
+    ),
+    Flag(
         name="--cuts",
         key="cuts.file",
         metavar="FILE",

@@ -57,7 +57,6 @@ def preset_from(given: Mapping[str, Any]) -> Preset:
     """
     from vrestore import preset as presets
 
-    _require_absent(given)
     if given["flag_scale"] and given["flag_size"]:
         raise PresetError("--scale and --size exclude each other; give one of them")
     if given["flag_null_output"] and given["flag_encoder"]:
@@ -125,15 +124,6 @@ def _translated(flag: Flag, value: str) -> str:
     return value
 
 
-def _require_absent(given: Mapping[str, Any]) -> None:
-    """Inverse telecine is a flag already, a stage not yet."""
-    if given["ivtc"] not in (None, "auto", "off"):
-        raise PresetError(
-            f"--ivtc {given['ivtc']}: this version has no such stage yet; "
-            "telecined pictures stay as they are (--ivtc off)"
-        )
-
-
 def _option(*names: str, panel: str = "Picture", metavar: str | None = None, help: str) -> Any:
     return typer.Option(
         *names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False
@@ -154,12 +144,6 @@ _COMMON: Mapping[str, Any] = {
         list[str] | None,
         _option(
             "--set", metavar="SECTION.KEY=VALUE", help="Any other preset key; may be repeated."
-        ),
-    ],
-    "ivtc": Annotated[
-        str | None,
-        _option(
-            "--ivtc", metavar="auto|off", help="No inverse telecine exists yet: the rate is kept."
         ),
     ],
 }

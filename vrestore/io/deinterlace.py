@@ -35,6 +35,7 @@ _FILTERS = ("bwdif", "yadif")
 _ORDERS: Mapping[str, FieldOrder] = MappingProxyType(
     {"tff": FieldOrder.TOP_FIRST, "bff": FieldOrder.BOTTOM_FIRST}
 )
+_SCANNED = tuple(_ORDERS.values())
 _KNOWN_AS: Mapping[str, tuple[str, str | None]] = MappingProxyType(
     {"bwdif": ("bob", "bwdif"), "yadif": ("same-rate", "yadif"), "decomb": ("same-rate", None)}
 )
@@ -48,8 +49,9 @@ class DeinterlaceConfig:
     mode: str = "off"
     """What happens to interlaced frames.
 
-    "auto": where the source's first pictures are flagged interlaced, each frame so flagged becomes
-    two; others pass unchanged.  "off": fields stay as they are.  "bob": every frame becomes two,
+    "auto": where the source's pictures show that it is interlaced, each interlaced frame becomes
+    two, whatever its flag says; whole pictures pass unchanged.  Where nothing moves the flags are
+    believed.  "off": fields stay as they are.  "bob": every frame becomes two,
     whatever its flag says.  "same-rate": every frame becomes one.  Names from other tools: "bwdif"
     is bob, "yadif" and "decomb" are same-rate.
     """
@@ -58,7 +60,8 @@ class DeinterlaceConfig:
     """What fills in the missing rows: "bwdif", or "yadif" (quicker, less steady)."""
 
     order: str = "auto"
-    """Which field is shown first: "tff" or "bff" against wrong flags; "auto" trusts each frame."""
+    """Which field is shown first: "tff" or "bff"; "auto" is as measured, and as flagged where
+    nothing was."""
 
     def __post_init__(self) -> None:
         if self.mode not in (*_MODES, *_KNOWN_AS):
@@ -83,43 +86,63 @@ class Deinterlacing:
     """Frames that are not flagged interlaced are taken for interlaced too."""
 
     order: FieldOrder | None = None
-    """The order of all frames, TOP_FIRST or BOTTOM_FIRST; None trusts each frame's own."""
+    """The order of all frames, TOP_FIRST or BOTTOM_FIRST; None trusts each frame's own.
+    PROGRESSIVE says that all frames are whole pictures: they pass, and lose their flags."""
 
     fallback: FieldOrder = FieldOrder.TOP_FIRST
     """The order of frames that are interlaced but do not say how."""
 
     def order_of(self, frame: Frame) -> FieldOrder:
         """TOP_FIRST or BOTTOM_FIRST for a frame to be deinterlaced, else PROGRESSIVE."""
-        flagged = frame.field_order in (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST)
-        if not flagged and not self.every:
+        flagged = frame.field_order in _SCANNED
+        if self.order is FieldOrder.PROGRESSIVE or (not flagged and not self.every):
             return FieldOrder.PROGRESSIVE
         return self.order or (frame.field_order if flagged else self.fallback)
 
     def __str__(self) -> str:
+        if self.order is FieldOrder.PROGRESSIVE:
+            return "whole pictures, flags of fields taken off"
         what = "every frame" if self.every else "frames flagged interlaced"
         order = "" if self.order is None else f", {self.order.value}"
         return f"{what} by {self.filter}{order}, 1 -> {self.rate}"
 
 
 def choose_deinterlacing(
-    config: DeinterlaceConfig, video: VideoInfo, *, is_still: bool = False
+    config: DeinterlaceConfig,
+    video: VideoInfo,
+    *,
+    is_still: bool = False,
+    measured: FieldOrder = FieldOrder.UNKNOWN,
+    marked: bool = False,
 ) -> Deinterlacing | None:
     """What is to be done for a source; None for nothing.
 
-    Raises PlanError where the filter does not take its pictures.
+    `measured` is what its pictures show, UNKNOWN to believe the flags; `marked` says that every
+    frame will come with the right `field_order` whatever its file says.  Raises PlanError where the
+    filter does not take its pictures.
     """
     mode, named = _KNOWN_AS.get(config.mode, (config.mode, None))
-    interlaced = video.field_order in (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST)
-    if mode == "off" or (mode == "auto" and (is_still or not interlaced)):
-        return None
+    flagged = video.field_order in _SCANNED
+    whole = Deinterlacing(rate=1, order=FieldOrder.PROGRESSIVE) if flagged or marked else None
+    if mode == "off" or (is_still and mode == "auto"):
+        return whole if marked else None
     if is_still and mode == "bob":
         raise PlanError("a still cannot become two pictures; give --deinterlace same-rate or off")
+    if mode == "auto" and not marked:
+        if measured is FieldOrder.PROGRESSIVE:
+            return whole
+        if measured is FieldOrder.UNKNOWN and not flagged:
+            return None
+    seen = measured in _SCANNED
+    asked = _ORDERS.get(config.order)
+    # Film has a combed frame here and there, at a cut; two pictures of it would only stutter.
+    film = mode == "auto" and measured is FieldOrder.PROGRESSIVE
     chosen = Deinterlacing(
-        rate=1 if mode == "same-rate" else 2,
+        rate=1 if mode == "same-rate" or film else 2,
         filter=named or config.filter,
-        every=mode != "auto",
-        order=_ORDERS.get(config.order),
-        fallback=video.field_order if interlaced else FieldOrder.TOP_FIRST,
+        every=not marked and (mode != "auto" or seen),
+        order=asked or (measured if seen and not marked else None),
+        fallback=video.field_order if flagged else FieldOrder.TOP_FIRST,
     )
     if not _takes(chosen, video.format, video.width, video.height):
         raise PlanError(
@@ -190,6 +213,10 @@ class Deinterlace:
     def push(self, frame: Frame) -> Iterator[Frame]:
         if frame.coding is not Coding.CODE:
             raise ValueError(f"fields are told apart in code values, got {frame!r}")
+        if self._plan.order is FieldOrder.PROGRESSIVE:
+            self.report.frames += 1
+            yield self._unflagged(frame)
+            return
         name = pixel_format(frame.format)
         pts = frame.timestamp.pts
         if self._graph is not None and (
@@ -234,7 +261,8 @@ class Deinterlace:
         doubled = self._plan.rate == 2
         if order is FieldOrder.PROGRESSIVE:
             del self._waiting[picture.number]
-            return _on_half_ticks(frame) if doubled else frame
+            whole = self._unflagged(frame) if frame.field_order is order else frame
+            return _on_half_ticks(whole) if doubled else whole
         if picture.is_second or not doubled:
             del self._waiting[picture.number]
         made = replace(
@@ -256,6 +284,13 @@ class Deinterlace:
             duration=2 * frame.duration - distance,
             shot_start=False,
         )
+
+    def _unflagged(self, frame: Frame) -> Frame:
+        """A whole picture, said to be one; the very frame that came where it did say so."""
+        origin = self._without_fields(frame.origin)
+        if frame.field_order is FieldOrder.PROGRESSIVE and origin is frame.origin:
+            return frame
+        return replace(frame, field_order=FieldOrder.PROGRESSIVE, origin=origin)
 
     def _without_fields(self, origin: Any) -> Any:
         """The origin flagged progressive: encoders believe the flags of what carries side data."""
