@@ -46,13 +46,15 @@ def truth(number: int) -> bytes:
 
 
 @pytest.mark.parametrize("order", [FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST])
-def test_telecined_film_gets_its_pictures_and_its_rate_back(tmp_path: Path, order: FieldOrder):
+@pytest.mark.parametrize("deinterlace", ["off", "auto"])
+def test_telecined_film_gets_its_pictures_and_its_rate_back(
+    tmp_path: Path, order: FieldOrder, deinterlace: str
+):
     pairs = telecine(50, order)
     source = write(tmp_path / "in.mkv", weave(MOVING, pairs), Fraction(30000, 1001))
     output = tmp_path / "out.mkv"
-    report = vrestore.restore(
-        str(source), str(output), preset="plain", overrides=IDENTITY | {"ivtc.mode": "auto"}
-    )
+    wanted = IDENTITY | {"ivtc.mode": "auto", "deinterlace.mode": deinterlace}
+    report = vrestore.restore(str(source), str(output), preset="plain", overrides=wanted)
     made, times = read(output)
     assert made == [truth(number) for number in exact_pictures(pairs)]
     # The container's clock has milliseconds; the film's own beat is nowhere off by two of them.
@@ -60,7 +62,8 @@ def test_telecined_film_gets_its_pictures_and_its_rate_back(tmp_path: Path, orde
     assert max(abs(a - b) for a, b in zip(times[1:], beat, strict=True)) < Fraction(2, 1000)
     assert all(b > a for a, b in pairwise(times))
     assert report.facts["repeats_left_out"] == 50 - len(made)
-    assert report.facts["accounted"]
+    assert report.facts["accounted"] and report.facts["second_fields"] == 0
+    assert report.plan.output_rate == Fraction(24000, 1001)
     assert report.plan.fields.cadence is not None
     assert "telecine" in str(report.plan)
 

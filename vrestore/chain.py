@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from vrestore.diagnose import TuneShots, ceilings
 from vrestore.errors import PresetError
 from vrestore.fieldplan import FieldWork
 from vrestore.media import ColorSpec, Frame
@@ -26,9 +27,11 @@ from vrestore.ops.levels import Normalise, Quantise
 from vrestore.ops.place import Place
 from vrestore.ops.resample import Resample
 from vrestore.ops.size import Pad
-from vrestore.planning import Plan, needs_ycbcr
+from vrestore.planning import Plan, needs_ycbcr, tuned_keys
 from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.threads import Threaded
+from vrestore.shotlist import Tune
+from vrestore.treatments import Treatments
 
 __all__ = ["analysis", "restoration"]
 
@@ -36,21 +39,28 @@ _MAX_CUT_LIST_BYTES = 16 * 2**20
 
 
 def analysis(plan: Plan, fields: FieldWork | None = None) -> Op[Frame, Frame]:
-    """Marks where shots begin, then makes pictures of fields where the plan says so.
+    """Marks where shots begin and what each needs, and makes pictures of fields.
 
     Code values in and out.  Shots are known first, so that a cut list counts the source's pictures
     and no field is filled in from the other side of a cut.
     """
     config = plan.preset.cuts
     color = plan.source_color.working
-    if config.file is not None:
-        marker: Op[Frame, Frame] = MarkCuts(parse_cuts(_read_cuts(config.file)))
+    if plan.shots is not None:
+        marker: Op[Frame, Frame] = Tune(plan.shots)
+    elif config.file is not None:
+        marker = MarkCuts(parse_cuts(_read_cuts(config.file)))
     elif config.detect:
         marker = DetectCuts(config)
     else:
         marker = MarkCuts(())
     recolour = _Recolour(lambda frame: replace(frame, color=color))
-    return compose(recolour, marker, *(() if fields is None else (fields,)))
+    ops: list[Op[Frame, Frame]] = [recolour, marker]
+    if fields is not None:
+        ops.append(fields)
+    if config.tune and plan.shots is None:
+        ops.append(TuneShots(ceilings(plan.preset)))
+    return compose(*ops)
 
 
 def restoration(plan: Plan, book: NoteBook, alloc: Alloc | None = None) -> Op[Frame, Frame]:
@@ -59,16 +69,33 @@ def restoration(plan: Plan, book: NoteBook, alloc: Alloc | None = None) -> Op[Fr
     pooled = alloc if device.type == "cpu" else None
     source, target = plan.source_color.working, plan.output_color.working
     form, within = plan.info.video.format, _restored_color(plan)
+    around = _treatments(plan, book, pooled)
     dither = Dither(plan.preset.color.seed) if plan.preset.color.dither else None
     return compose(
         Place(device),
         Normalise(source, alloc=pooled),
+        *around.steadied(),
         Convert(form, source, to_form=form, to_color=within, alloc=pooled),
-        _enlarge(plan, book, pooled),
+        *around.grain_tap(),
+        around.restored(_enlarge(plan, book, pooled)),
+        *around.regrained(),
         Pad(plan.size, alloc=pooled),
         Convert(form, within, to_form=plan.format, to_color=target, alloc=pooled),
         Quantise(plan.format, target, source_depth=form.depth, dither=dither, alloc=pooled),
         Place(torch.device("cpu")),
+    )
+
+
+def _treatments(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Treatments:
+    """The stages around the network that a plan asks for."""
+    video = plan.info.video
+    return Treatments(
+        plan.preset,
+        (video.width, video.height),
+        tuned=tuned_keys(plan.shots),
+        noisy_repeats=plan.fields.noisy_repeats,
+        book=book,
+        alloc=alloc,
     )
 
 

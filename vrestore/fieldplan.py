@@ -104,17 +104,23 @@ def choose_fields(
     is_still: bool,
 ) -> FieldPlan:
     """What settings and evidence ask for.  Raises PlanError where a filter cannot do it."""
-    sure = cadence is not None and cadence.confidence >= _SURE
-    soft = sure and cadence is not None and cadence.kind is CadenceKind.SOFT_TELECINE
-    even = soft and ivtc.enabled
+    sure = cadence if cadence is not None and cadence.confidence >= _SURE else None
+    kind = None if sure is None else sure.kind
+    soft = kind is CadenceKind.SOFT_TELECINE
     matching = None if is_still or soft else choose_matching(ivtc, cadence)
-    mixed = sure and cadence is not None and cadence.kind is CadenceKind.HYBRID
-    marking = Matching() if mixed and matching is None and deinterlace.mode == "auto" else None
+    marking = None
+    mixed = kind is CadenceKind.HYBRID and matching is None and deinterlace.mode == "auto"
+    if sure is not None and mixed:
+        marking = Matching(usual=sure.usual, order=sure.order)
+    measured = FieldOrder.UNKNOWN if sure is None else sure.order
+    if matching is not None and kind is not CadenceKind.HYBRID:
+        # What comes out of matching are whole pictures of film.
+        measured = FieldOrder.PROGRESSIVE
     deinterlacing = choose_deinterlacing(
         deinterlace,
         video,
         is_still=is_still,
-        measured=cadence.order if sure and cadence is not None else FieldOrder.UNKNOWN,
+        measured=measured,
         marked=matching is not None or marking is not None,
     )
     noisy: bool | None = None
@@ -124,7 +130,7 @@ def choose_fields(
         cadence=cadence,
         matching=matching,
         marking=marking,
-        even=even,
+        even=soft and ivtc.enabled,
         deinterlacing=deinterlacing,
         noisy_repeats=noisy,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import PurePath
 
+from vrestore.diagnose.values import Diagnosis
 from vrestore.fieldplan import FieldPlan, choose_fields
 from vrestore.io.encode import VideoTarget
 from vrestore.io.losses import Loss, require_lossless
@@ -30,8 +31,10 @@ from vrestore.runtime.channel import depth_for
 from vrestore.runtime.device import Device, select_device
 from vrestore.runtime.posix import physical_memory_bytes
 from vrestore.runtime.threads import ThreadBudget
+from vrestore.shotlist import ShotList
+from vrestore.treatments import Treatments
 
-__all__ = ["MemoryPlan", "Plan", "make_plan", "needs_ycbcr"]
+__all__ = ["MemoryPlan", "Plan", "make_plan", "needs_ycbcr", "tuned_keys"]
 
 _MIB = 2**20
 _PROGRAM_BYTES = 420 * _MIB
@@ -48,6 +51,9 @@ _QUEUES_BYTES = 512 * _MIB
 
 _UNIT_FRAMES = 3
 """float32 frames alive at once inside the restoring stage: before, after, and on the way."""
+
+_TUNING_BYTES, _TUNING_FRAMES = 256 * 2**20, 48
+"""What is held while a shot's first frames are read, at most."""
 
 _FIELD_FRAMES = 6
 """Code value frames that a deinterlacer holds: three copies in, two results, one waiting."""
@@ -91,6 +97,12 @@ class Plan:
 
     fields: FieldPlan
     """What is done about fields, pulldown and repeats."""
+
+    shots: ShotList | None
+    """The shots that a list tells of; None where they are looked for."""
+
+    diagnosis: Diagnosis | None
+    """What chose the preset; None where it was given."""
 
     source_color: ColorChoice
     output_color: ColorChoice
@@ -153,12 +165,15 @@ def make_plan(
     *,
     bars: BarsFound | None = None,
     cadence: Cadence | None = None,
+    shots: ShotList | None = None,
+    diagnosis: Diagnosis | None = None,
 ) -> Plan:
     """Decides everything.
 
-    `path` is the output, `bars` and `cadence` what a look at the source's pictures found.  Raises
-    PlanError where it cannot be done, LossError where something would be lost and `streams.strict`
-    is set, ModelError and DeviceError as their makers say.
+    `path` is the output, `bars` and `cadence` what a look at the source's pictures found, `shots`
+    a list that was given, `diagnosis` what chose the preset.  Raises PlanError where it cannot be
+    done, LossError where something would be lost and `streams.strict` is set, ModelError and
+    DeviceError as their makers say.
     """
     video = info.video
     device = select_device(preset.run.device)
@@ -218,14 +233,17 @@ def make_plan(
         size=size,
         bars=bars,
         fields=fields,
+        shots=shots,
+        diagnosis=diagnosis,
         source_color=source_color,
         output_color=output_color,
         output=output,
         format=form,
         span=_span(preset, info),
-        memory=_memory(preset, info, model, size, form, output, fields),
+        memory=_memory(preset, info, model, size, form, output, fields, shots),
         losses=losses,
         notes=(
+            *_reasons(diagnosis),
             *info.guesses,
             *_field_notes(info, fields),
             *source_color.notes,
@@ -233,6 +251,17 @@ def make_plan(
             *(() if output is None else output.streams.notes),
         ),
     )
+
+
+def tuned_keys(shots: ShotList | None) -> frozenset[str]:
+    """Keys of presets that shots set for themselves."""
+    return frozenset(key for shot in (shots.shots if shots else ()) for key in shot.tuning)
+
+
+def _reasons(diagnosis: Diagnosis | None) -> Iterator[str]:
+    if diagnosis is not None:
+        chosen = diagnosis.suggestion
+        yield f"preset {chosen.preset} because {'; '.join(chosen.reasons)}"
 
 
 def _field_notes(info: MediaInfo, fields: FieldPlan) -> Iterator[str]:
@@ -306,6 +335,7 @@ def _memory(
     form: SampleFormat,
     output: OutputPlan | None,
     fields: FieldPlan,
+    shots: ShotList | None,
 ) -> MemoryPlan:
     """Depths that the budget allows, and the sum of everything."""
     video = info.video
@@ -317,6 +347,10 @@ def _memory(
     held = 0 if output is None else output.choice.spec.held_bytes(form, *size.output)
     work = _UNIT_FRAMES * (unit_in + unit_out)
     work += _FIELD_FRAMES * code_in if fields.works else 0
+    around = Treatments(preset, (video.width, video.height), tuned=tuned_keys(shots))
+    work += unit_in * around.held
+    if preset.cuts.tune and shots is None:
+        work += min(_TUNING_BYTES, _TUNING_FRAMES * code_in)
     if model.weights is not None:
         work += _NETWORK_BYTES + model.work_bytes_per_pixel * video.width * video.height
     fixed = _PROGRAM_BYTES + decoder + held + work

@@ -25,9 +25,17 @@ from vrestore.io.streams import StreamsConfig
 from vrestore.models.restorer import RestoreConfig
 from vrestore.ops.color import ColorConfig
 from vrestore.ops.cuts import CutsConfig
+from vrestore.ops.deflicker import DeflickerConfig
+from vrestore.ops.dirt import DirtConfig
 from vrestore.ops.duplicates import DuplicatesConfig
+from vrestore.ops.fading import FadingConfig
+from vrestore.ops.fidelity import FidelityConfig
+from vrestore.ops.grain import GrainConfig
 from vrestore.ops.matching import IvtcConfig
+from vrestore.ops.scratches import ScratchesConfig
 from vrestore.ops.size import SizeConfig
+from vrestore.ops.stabilise import StabiliseConfig
+from vrestore.ops.tape import TapeConfig
 from vrestore.runtime.device import RunConfig
 from vrestore.sections import HINTS, SECTIONS, default, nearest, resolve
 
@@ -75,8 +83,16 @@ class Preset:
     deinterlace: DeinterlaceConfig = field(default_factory=DeinterlaceConfig)
     ivtc: IvtcConfig = field(default_factory=IvtcConfig)
     duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
+    stabilise: StabiliseConfig = field(default_factory=StabiliseConfig)
+    deflicker: DeflickerConfig = field(default_factory=DeflickerConfig)
+    fading: FadingConfig = field(default_factory=FadingConfig)
+    tape: TapeConfig = field(default_factory=TapeConfig)
+    dirt: DirtConfig = field(default_factory=DirtConfig)
+    scratches: ScratchesConfig = field(default_factory=ScratchesConfig)
     restore: RestoreConfig = field(default_factory=RestoreConfig)
     size: SizeConfig = field(default_factory=SizeConfig)
+    fidelity: FidelityConfig = field(default_factory=FidelityConfig)
+    grain: GrainConfig = field(default_factory=GrainConfig)
     encode: EncodeConfig = field(default_factory=EncodeConfig)
     streams: StreamsConfig = field(default_factory=StreamsConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -93,6 +109,12 @@ class Preset:
                 value=getattr(getattr(self, section), name),
                 origin=self.origins.get(key, "default"),
             )
+
+    def explicit(self) -> Iterator[Setting]:
+        """The settings that no preset made: flags, arguments."""
+        for setting in self.settings():
+            if not setting.origin.startswith(("default", "preset ")):
+                yield setting
 
     def override(self, key: str, value: object, origin: str) -> Preset:
         """The preset with one key changed; see `override_all`."""

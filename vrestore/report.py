@@ -9,6 +9,7 @@ from vrestore.io.deinterlace import FieldReport
 from vrestore.notes import ShotNote
 from vrestore.ops.fieldmatch import MatchReport
 from vrestore.planning import Plan
+from vrestore.review.witness import Sighting
 from vrestore.runtime.pool import PoolStats
 from vrestore.runtime.stats import PipelineStats
 
@@ -38,6 +39,9 @@ class Report:
     shots: int
     notes: tuple[ShotNote, ...] = ()
     """What the stages did, shot by shot."""
+
+    sightings: tuple[Sighting, ...] = ()
+    """Moments in which most was repaired, with their masks."""
 
     stats: PipelineStats | None
     """None for a still."""

@@ -16,9 +16,17 @@ from vrestore.io.streams import StreamsConfig
 from vrestore.models.restorer import RestoreConfig
 from vrestore.ops.color import ColorConfig
 from vrestore.ops.cuts import CutsConfig
+from vrestore.ops.deflicker import DeflickerConfig
+from vrestore.ops.dirt import DirtConfig
 from vrestore.ops.duplicates import DuplicatesConfig
+from vrestore.ops.fading import FadingConfig
+from vrestore.ops.fidelity import FidelityConfig
+from vrestore.ops.grain import GrainConfig
 from vrestore.ops.matching import IvtcConfig
+from vrestore.ops.scratches import ScratchesConfig
 from vrestore.ops.size import SizeConfig
+from vrestore.ops.stabilise import StabiliseConfig
+from vrestore.ops.tape import TapeConfig
 from vrestore.runtime.device import RunConfig
 
 __all__ = ["HINTS", "SECTIONS", "default", "nearest", "resolve"]
@@ -31,8 +39,16 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "deinterlace": DeinterlaceConfig,
         "ivtc": IvtcConfig,
         "duplicates": DuplicatesConfig,
+        "stabilise": StabiliseConfig,
+        "deflicker": DeflickerConfig,
+        "fading": FadingConfig,
+        "tape": TapeConfig,
+        "dirt": DirtConfig,
+        "scratches": ScratchesConfig,
         "restore": RestoreConfig,
         "size": SizeConfig,
+        "fidelity": FidelityConfig,
+        "grain": GrainConfig,
         "encode": EncodeConfig,
         "streams": StreamsConfig,
         "run": RunConfig,

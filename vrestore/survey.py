@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from vrestore.diagnose import measure_shots
 from vrestore.io.decode import DecodeConfig, Decoder
 from vrestore.io.glance import glance
 from vrestore.io.probe import ProbeOptions, probe
@@ -15,8 +16,9 @@ from vrestore.ops.color import ColorConfig, resolve
 from vrestore.ops.cutlist import Cut
 from vrestore.ops.cuts import CutsConfig, DetectCuts
 from vrestore.preset import Preset
+from vrestore.shotlist import ShotList
 
-__all__ = ["find_shots", "look_for_bars", "look_for_fields", "look_up"]
+__all__ = ["find_shots", "look_for_bars", "look_for_fields", "look_up", "survey_shots"]
 
 _BAR_PLACES = 12
 """Places in the source that are looked at for black bars."""
@@ -67,22 +69,28 @@ def look_for_fields(info: MediaInfo, preset: Preset) -> Cadence | None:
     return survey_fields(glance(info, preset.input, places=places, frames=frames))
 
 
+def survey_shots(source: str, limits: Mapping[str, float], config: DecodeConfig) -> ShotList:
+    """Where the shots of a whole source begin and what each needs, as far as `limits` allow.
+
+    Raises InputError.
+    """
+    return measure_shots(_marked(source, config), limits)
+
+
 def find_shots(source: str, config: DecodeConfig | None = None) -> tuple[Cut, ...]:
     """Where the shots of a whole source begin.  Raises InputError."""
-    config = config or DecodeConfig()
+    return tuple(Cut.of(f) for f in _marked(source, config or DecodeConfig()) if f.shot_start)
+
+
+def _marked(source: str, config: DecodeConfig) -> Iterator[Frame]:
+    """All frames of a source, beginnings of shots marked."""
     info = look_up(source, config)
     video = info.video
     color = resolve(
         video.color, ColorConfig(), video.format, video.width, video.height, video.average_rate
     ).working
     detect = DetectCuts(CutsConfig())
-    cuts: list[Cut] = []
     with Decoder(info.path, config, stream=video.stream.index) as decoder:
         for frame in decoder:
-            cuts += _starts(detect.push(replace(frame, color=color)))
-        cuts += _starts(detect.flush())
-    return tuple(cuts)
-
-
-def _starts(frames: Iterable[Frame]) -> list[Cut]:
-    return [Cut.of(frame) for frame in frames if frame.shot_start]
+            yield from detect.push(replace(frame, color=color))
+        yield from detect.flush()

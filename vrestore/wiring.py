@@ -16,6 +16,8 @@ from typing import Any
 
 from vrestore import preset as presets
 from vrestore.chain import analysis, restoration
+from vrestore.diagnose import Diagnosis, ceilings
+from vrestore.diagnose import diagnose as examine
 from vrestore.errors import InputError, OutputError, PresetError, VRestoreError
 from vrestore.fieldplan import FieldWork
 from vrestore.io.decode import DecodeConfig, Decoder, DecodeReport
@@ -31,19 +33,24 @@ from vrestore.planning import Plan, make_plan
 from vrestore.preset import Preset, Setting
 from vrestore.progress import ChannelProgress, Progress, StageProgress
 from vrestore.report import Report
+from vrestore.review.embedded import with_settings
+from vrestore.review.witness import Witness
 from vrestore.runtime.pipeline import Pipeline, stream
 from vrestore.runtime.pool import BufferPool
 from vrestore.runtime.posix import MemoryMeter
 from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.stats import PipelineStats
 from vrestore.runtime.threads import torch_threads
-from vrestore.survey import find_shots, look_for_bars, look_for_fields, look_up
+from vrestore.shotlist import read_shots
+from vrestore.survey import find_shots, look_for_bars, look_for_fields, look_up, survey_shots
 
 __all__ = [
     "Assembly",
     "Observer",
     "assemble",
+    "diagnose",
     "export_cuts",
+    "export_shots",
     "plan",
     "probe",
     "restore",
@@ -73,6 +80,32 @@ def export_cuts(source: str, path: str, *, fps: str | None = None) -> int:
     return len(cuts)
 
 
+def diagnose(source: str, *, fps: str | None = None, whole: bool = False) -> Diagnosis:
+    """What is wrong with a source's pictures, and which preset suits it.
+
+    Some 300 frames are looked at, with `whole` every one.  Raises InputError.
+    """
+    return examine(source, whole=whole, config=_sequence_rate(fps))
+
+
+def export_shots(
+    source: str, path: str, *, preset: str | None = None, fps: str | None = None
+) -> int:
+    """Measures what each shot needs, writes the shot list, and returns how many shots there are.
+
+    `preset` says how far each stage may go, None lets a diagnosis choose one.  Raises InputError,
+    PresetError, OutputError.
+    """
+    config = _sequence_rate(fps)
+    name = preset or examine(source, config=config).suggestion.preset
+    shots = survey_shots(source, ceilings(presets.load(name)), config)
+    try:
+        Path(path).write_text(shots.to_toml(), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+    return len(shots.shots)
+
+
 def _sequence_rate(fps: str | None) -> DecodeConfig:
     try:
         return DecodeConfig(fps=fps)
@@ -94,8 +127,33 @@ def plan(
     """
     chosen = _preset(preset, overrides)
     info = look_up(source, chosen.input)
+    diagnosis = None
+    if chosen.name == presets.DEFAULT and source != "-":
+        diagnosis = examine(source, config=chosen.input)
+        chosen = _diagnosed(chosen, diagnosis)
+    shots = None if chosen.cuts.shots is None else read_shots(chosen.cuts.shots)
     bars = look_for_bars(info, chosen) if chosen.size.bars == "restore-inside" else None
-    return make_plan(info, output, chosen, bars=bars, cadence=look_for_fields(info, chosen))
+    return with_settings(
+        make_plan(
+            info,
+            output,
+            chosen,
+            bars=bars,
+            cadence=look_for_fields(info, chosen),
+            shots=shots,
+            diagnosis=diagnosis,
+        )
+    )
+
+
+def _diagnosed(asked: Preset, diagnosis: Diagnosis) -> Preset:
+    """The preset that a diagnosis suggests, with everything that was asked for by hand."""
+    suggestion = diagnosis.suggestion
+    chosen = presets.load(suggestion.preset).override_all(
+        Setting(key=key, value=value, origin="diagnosis")
+        for key, value in suggestion.overrides.items()
+    )
+    return chosen.override_all(asked.explicit())
 
 
 def restore(
@@ -131,7 +189,7 @@ def restore_frames(frames: Iterable[Frame], planned: Plan) -> Iterator[Frame]:
     """
     return stream(
         ("frames", frames),
-        _stages(planned, BufferPool(), _Tally(), NoteBook())[0],
+        _stages(planned, BufferPool(), _Tally(), Witness(), NoteBook())[0],
         depths=planned.memory.depth,
         device=planned.device,
     )
@@ -149,6 +207,7 @@ class Assembly:
     encoder: Encoder
     muxer: Muxer
     tally: _Tally
+    witness: Witness
     fields: FieldWork | None
     book: NoteBook
     pool: BufferPool
@@ -158,7 +217,7 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
     """Opens both files and connects the stages.  Raises InputError, OutputError, EncodeError."""
     assert planned.output is not None, "a still has no pipeline"
     info = planned.info
-    numbered = planned.preset.cuts.file is not None
+    numbered = planned.preset.cuts.file is not None or planned.shots is not None
     decoder = Decoder(
         info.path,
         replace(planned.preset.input, seek=planned.preset.input.seek and not numbered),
@@ -176,8 +235,8 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
     except BaseException:
         decoder.close()
         raise
-    tally, pool, book = _Tally(), BufferPool(), NoteBook()
-    restoring, fields = _stages(planned, pool, tally, book)
+    tally, witness, pool, book = _Tally(), Witness(), BufferPool(), NoteBook()
+    restoring, fields = _stages(planned, pool, tally, witness, book)
     stages = [*restoring, ("encode", encoder)]
     pipeline = Pipeline(
         ("decode", decoder),
@@ -192,6 +251,7 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
         encoder=encoder,
         muxer=muxer,
         tally=tally,
+        witness=witness,
         fields=fields,
         book=book,
         pool=pool,
@@ -218,6 +278,7 @@ def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) ->
         matched=None if run.fields is None else run.fields.matched,
         shots=run.tally.shots,
         notes=run.book.notes(),
+        sightings=tuple(run.witness.sightings),
         stats=stats,
         pool=run.pool.stats(),
         peak_rss_bytes=MemoryMeter().peak_bytes,
@@ -229,7 +290,7 @@ _PACKETS = 8
 
 
 def _stages(
-    planned: Plan, pool: BufferPool, tally: _Tally, book: NoteBook
+    planned: Plan, pool: BufferPool, tally: _Tally, witness: Witness, book: NoteBook
 ) -> tuple[list[tuple[str, Op[Any, Any]]], FieldWork | None]:
     """Which op runs in which thread: decided here and nowhere else.  And what keeps the books of
     the fields.
@@ -238,7 +299,12 @@ def _stages(
     threads that are mostly Python take turns on the interpreter lock.
     """
     fields = FieldWork(planned.fields, book) if planned.fields.works else None
-    restore_op = compose(analysis(planned, fields), restoration(planned, book, pool.take), tally)
+    restore_op = compose(
+        analysis(planned, fields),
+        restoration(planned, book, pool.take),
+        tally,
+        book.of(witness),
+    )
     return [("restore", restore_op)], fields
 
 
@@ -297,9 +363,9 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; give -y to replace it")
     frame, meta = read_still(planned.info.path)
-    tally, book = _Tally(), NoteBook()
+    tally, witness, book = _Tally(), Witness(), NoteBook()
     fields = FieldWork(planned.fields, book) if planned.fields.works else None
-    op = compose(analysis(planned, fields), restoration(planned, book), tally)
+    op = compose(analysis(planned, fields), restoration(planned, book), tally, book.of(witness))
     results = [*op.push(frame), *op.flush()]
     (result,) = results
     write_still(output, result, meta)
@@ -310,6 +376,7 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
         fields=None if fields is None else fields.deinterlaced,
         shots=1,
         notes=book.notes(),
+        sightings=tuple(witness.sightings),
         stats=None,
         pool=None,
         peak_rss_bytes=MemoryMeter().peak_bytes,

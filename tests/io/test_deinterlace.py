@@ -216,6 +216,26 @@ def test_at_the_same_rate_they_are_the_very_frames_that_came() -> None:
     )
 
 
+def test_whole_pictures_lose_their_flags_and_nothing_else() -> None:
+    origin = flagged(TFF)(av.VideoFrame(96, 64, "yuv420p"))
+    source = [replace(frame(i, scene(i), TFF), origin=origin) for i in range(4)]
+    op = Deinterlace(Deinterlacing(rate=1, order=PROGRESSIVE))
+    result = run(op, source)
+    assert all(out.planes is item.planes for out, item in zip(result, source, strict=True))
+    assert [out.timestamp for out in result] == [item.timestamp for item in source]
+    assert {out.field_order for out in result} == {PROGRESSIVE}
+    assert origin.interlaced_frame and not any(out.origin.interlaced_frame for out in result)
+    assert (op.report.frames, op.report.deinterlaced, op.report.added) == (4, 0, 0)
+
+
+def test_a_whole_picture_among_interlaced_ones_loses_a_wrong_flag() -> None:
+    source = interlaced(4, TFF)
+    origin = flagged(TFF)(av.VideoFrame(96, 64, "yuv420p"))
+    source[2] = frame(2, scene(4), PROGRESSIVE, origin=origin)
+    whole = [out for out in run(Deinterlace(Deinterlacing(rate=2)), source) if out.index == 2]
+    assert len(whole) == 1 and not whole[0].origin.interlaced_frame
+
+
 def test_frames_without_a_flag_are_deinterlaced_where_every_frame_is_wanted() -> None:
     source = [replace(item, field_order=PROGRESSIVE) for item in interlaced(6, BFF)]
     op = Deinterlace(Deinterlacing(rate=2, every=True, fallback=BFF))
@@ -324,6 +344,37 @@ def video_info(order: FieldOrder = PROGRESSIVE, form: SampleFormat = YUV420, **m
 )
 def test_what_a_word_means_for_a_source(mode, order, expected) -> None:
     assert choose_deinterlacing(DeinterlaceConfig(mode=mode), video_info(order)) == expected
+
+
+WHOLE = Deinterlacing(rate=1, order=PROGRESSIVE)
+MARKED = {"marked": True}
+
+
+@pytest.mark.parametrize(
+    ("mode", "flag", "seen", "expected"),
+    [
+        # Whole pictures flagged interlaced pass, and lose the flag.
+        ("auto", TFF, {"measured": PROGRESSIVE}, WHOLE),
+        ("auto", PROGRESSIVE, {"measured": PROGRESSIVE}, None),
+        # Video is treated in the order that was measured, whatever the flag says.
+        ("auto", PROGRESSIVE, {"measured": BFF}, Deinterlacing(rate=2, every=True, order=BFF)),
+        (
+            "auto",
+            TFF,
+            {"measured": BFF},
+            Deinterlacing(rate=2, every=True, order=BFF, fallback=TFF),
+        ),
+        ("same-rate", TFF, {"measured": BFF}, Deinterlacing(rate=1, every=True, order=BFF)),
+        ("off", TFF, {"measured": BFF}, None),
+        # Where every frame comes with its own right order, each is trusted.
+        ("auto", PROGRESSIVE, {"measured": BFF, **MARKED}, Deinterlacing(rate=2)),
+        ("auto", PROGRESSIVE, {"measured": PROGRESSIVE, **MARKED}, Deinterlacing(rate=1)),
+        ("bob", TFF, {"measured": PROGRESSIVE, **MARKED}, Deinterlacing(rate=2)),
+        ("off", PROGRESSIVE, {"measured": PROGRESSIVE, **MARKED}, WHOLE),
+    ],
+)
+def test_what_was_measured_counts_more_than_flags(mode, flag, seen, expected) -> None:
+    assert choose_deinterlacing(DeinterlaceConfig(mode=mode), video_info(flag), **seen) == expected
 
 
 def test_an_order_is_taken_against_the_flags() -> None:
@@ -442,7 +493,7 @@ def test_captions_are_written_once_for_two_fields(shared: Path, tmp_path: Path) 
         **EXACT,
         "encode.encoder": "libx264",
         "encode.speed": "ultrafast",
-        "deinterlace.mode": "auto",
+        "deinterlace.mode": "bob",
         "input.frames": "0:8",
     }
     report = vrestore.restore(str(source), str(output), preset="plain", overrides=overrides)
@@ -458,7 +509,7 @@ def test_a_progressive_file_is_untouched(sample: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
     overrides = {**EXACT, "deinterlace.mode": "auto", "input.frames": "0:6"}
     report = vrestore.restore(str(sample), str(output), preset="plain", overrides=overrides)
-    assert report.fields is None and report.plan.fields is None
+    assert report.plan.fields.deinterlacing is None
     for before, after in zip(decoded(sample), decoded(output), strict=False):
         assert before.to_ndarray().tobytes() == after.to_ndarray().tobytes()
 

@@ -251,3 +251,14 @@ def test_rgb_becomes_tagged_limited_ycbcr_and_the_reverse():
     as_picture = target(known(HD), to_form=RGB, size=(1920, 1080), to_size=(1920, 1080))
     assert (as_picture.working.matrix, as_picture.working.range) == (Matrix.RGB, Range.FULL)
     assert as_picture.working.chroma_location is ChromaLocation.UNSPECIFIED
+
+
+def test_full_range_that_was_guessed_is_tagged_since_players_would_take_it_for_limited():
+    form = SampleFormat(model=ColorModel.GRAY, depth=8)
+    source = resolve(ColorSpec(), ColorConfig(), form, 64, 48, None)
+    assert source.working.range is Range.FULL and source.tag.range is Range.UNSPECIFIED
+    target = target_color(
+        source, ColorConfig(), form=form, to_form=form, size=(64, 48), to_size=(64, 48)
+    )
+    assert target.tag.range is Range.FULL
+    assert any("full range" in note for note in target.notes)

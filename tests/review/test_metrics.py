@@ -19,6 +19,7 @@ from vrestore.review.metrics import (
     false_change,
     flicker_index,
     gmsd,
+    gradient_flicker,
     luma_of_rgb,
     psnr,
     ssim,
@@ -109,6 +110,16 @@ def test_a_constant_error_does_not_flicker():
     assert flicker_index(clip + 7, clip) == pytest.approx(0.0, abs=1e-5)
     pumping = clip + torch.tensor((1.0, -1.0, 1.0, -1.0)).view(-1, 1, 1)
     assert flicker_index(pumping, clip) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_gradients_that_change_more_than_the_truth_does_count_as_flicker():
+    clip, _ = moving()
+    noise = torch.randn(clip.shape, generator=torch.Generator().manual_seed(1))
+    assert gradient_flicker(clip, clip) == 0.0
+    assert gradient_flicker(clip + noise, clip) < gradient_flicker(clip + 8 * noise, clip)
+    # The same error in every frame adds no change of its own.
+    steady = gradient_flicker(clip + 8 * noise[:1], clip)
+    assert steady < gradient_flicker(clip + 8 * noise, clip)
 
 
 def test_temporal_noise_is_the_deviation_over_time():

@@ -115,6 +115,18 @@ FLAGS: tuple[Flag, ...] = (
         help="Take the shots from a list made by `probe --cuts`.",
     ),
     Flag(
+        name="--shots",
+        key="cuts.shots",
+        metavar="FILE",
+        help="Take shots and their own settings from a list made by `probe --shots`.",
+    ),
+    Flag(
+        name="--show-mask",
+        key="dirt.show_mask",
+        value=True,
+        help="Show what dirt and scratches were found, in red, in place of repairing them.",
+    ),
+    Flag(
         name="--tile",
         key="restore.tile",
         metavar="auto|0|N",

@@ -9,6 +9,7 @@ import typer
 
 from vrestore import display
 from vrestore.commands.parsing import MakePreset, takes_flags
+from vrestore.commands.recording import require_place, write_record
 from vrestore.errors import PresetError
 from vrestore.json_form import to_json
 
@@ -51,6 +52,12 @@ def run(
     preset: MakePreset,
     output: Output = None,
     overwrite: Overwrite = False,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record", metavar="", help="Write what was done beside the output: OUT.record.html."
+        ),
+    ] = False,
     progress: Annotated[
         display.ProgressMode,
         typer.Option(
@@ -77,6 +84,8 @@ def run(
     if forecast:
         _forecast(source, target, chosen, as_json=progress is display.ProgressMode.JSON)
         return
+    if record:
+        require_place(target)
     quiet = progress in (display.ProgressMode.JSON, display.ProgressMode.NONE)
 
     def announce(planned: Plan) -> None:
@@ -92,6 +101,8 @@ def run(
         typer.echo(json.dumps({"event": "report"} | report.facts))
     elif not quiet:
         typer.echo(str(report), err=True)
+    if record:
+        write_record(report, sightings=report.sightings)
 
 
 def _forecast(source: str, target: str, preset: Preset, *, as_json: bool) -> None:
@@ -144,6 +155,32 @@ def probe(
     count: Annotated[
         bool, typer.Option("--count", metavar="", help="Read everything to count the pictures.")
     ] = False,
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", metavar="", help="Look at the pictures: what is wrong with them."),
+    ] = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", metavar="", help="With --deep: at every one of them.")
+    ] = False,
+    shots: Annotated[
+        str | None,
+        typer.Option(
+            "--shots",
+            metavar="FILE",
+            show_default=False,
+            help="Also measure what every shot needs and write it here, for `run --shots`.",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            "-Z",
+            metavar="PRESET",
+            show_default=False,
+            help="With --shots: how far each stage may go; default: what --deep suggests.",
+        ),
+    ] = None,
     fps: Annotated[
         str | None,
         typer.Option(
@@ -153,17 +190,24 @@ def probe(
 ) -> None:
     """Tell what a source is: streams, picture, time, colour, and what had to be guessed."""
     from vrestore import describe
-    from vrestore.wiring import export_cuts
+    from vrestore.diagnose import as_text
+    from vrestore.wiring import diagnose, export_cuts, export_shots
     from vrestore.wiring import probe as look
 
     info = look(source, fps=fps, count=count)
+    diagnosis = diagnose(source, fps=fps, whole=whole) if deep else None
     if as_json:
-        typer.echo(to_json(info))
+        typer.echo(to_json(info if diagnosis is None else {"info": info, "diagnosis": diagnosis}))
     else:
         typer.echo(describe.media(info), err=True)
+        if diagnosis is not None:
+            typer.echo(as_text(diagnosis), err=True)
     if cuts is not None:
-        shots = export_cuts(source, cuts, fps=fps)
-        typer.echo(f"{shots} shot{'s' * (shots != 1)}, listed in {cuts}", err=True)
+        found = export_cuts(source, cuts, fps=fps)
+        typer.echo(f"{found} shot{'s' * (found != 1)}, listed in {cuts}", err=True)
+    if shots is not None:
+        found = export_shots(source, shots, preset=preset, fps=fps)
+        typer.echo(f"{found} shot{'s' * (found != 1)} with their settings in {shots}", err=True)
 
 
 def _target(output: str | None, preset: Preset) -> str:

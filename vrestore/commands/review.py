@@ -1,4 +1,4 @@
-"""`vrestore compare`, `preview`, `report` and `rerun`: what a run would do, did, and doing it again."""
+"""`vrestore compare` and `vrestore preview`: pages to look at before and after a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from vrestore.errors import OutputError, PresetError
 
-__all__ = ["compare"]
+__all__ = ["compare", "preview"]
 
 PAGE_SUFFIXES = (".html", ".htm")
 
@@ -57,15 +57,15 @@ def compare(
     """Compare videos in one page: wipe, 100 % crops, differences, numbers and curves."""
     if len(sources) < 2:
         raise PresetError("compare takes at least two videos, the reference first")
-    _require_free(output, overwrite)
+    require_free(output, overwrite)
     if output.suffix.lower() not in PAGE_SUFFIXES:
         _compare_in_picture(sources, output, at)
         return
-    from vrestore.io.timestamps import parse_seconds
     from vrestore.review.clips import Clip
     from vrestore.review.compare import compare as compared
+    from vrestore.runtime.threads import torch_threads
 
-    starts = [_time("--start", text) for text in start or ()]
+    starts = [time_of("--start", text) for text in start or ()]
     clips = [
         Clip.of(
             source,
@@ -74,14 +74,15 @@ def compare(
         )
         for place, source in enumerate(sources)
     ]
-    page = compared(
-        clips,
-        title=f"{clips[0].label} and {', '.join(clip.label for clip in clips[1:])}",
-        samples=samples,
-        length=None if length is None else parse_seconds(length),
-        observer=_say,
-    )
-    _write(output, page)
+    with torch_threads(1):
+        page = compared(
+            clips,
+            title=f"{clips[0].label} and {', '.join(clip.label for clip in clips[1:])}",
+            samples=samples,
+            length=None if length is None else time_of("--length", length),
+            observer=say,
+        )
+    write_page(output, page)
 
 
 def _compare_in_picture(sources: list[str], output: Path, at: float) -> None:
@@ -92,16 +93,68 @@ def _compare_in_picture(sources: list[str], output: Path, at: float) -> None:
             f"{output} is a picture and shows two videos; name a page, such as "
             f"{output.with_suffix('.html')}, to compare {len(sources)}"
         )
-    save_comparison(*sources, output, Fraction(at).limit_denominator(1_000_000))
+    before, after = sources
+    save_comparison(before, after, output, Fraction(at).limit_denominator(1_000_000))
     typer.echo(f"before/after picture: {output}", err=True)
 
 
-def _require_free(output: Path, overwrite: bool) -> None:
+def preview(
+    source: Annotated[str, typer.Argument(metavar="IN", help="The video to try presets on.")],
+    presets: Annotated[
+        str, typer.Option("--preset", "-Z", metavar="A,B,...", help="Presets or .toml files.")
+    ] = "auto",
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR|FILE", help="A folder, or a page (.html)."),
+    ] = Path("preview.html"),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="SECTION.KEY=VALUE", help="A key for every preset; may be repeated."
+        ),
+    ] = None,
+    parts: Annotated[
+        int, typer.Option("--parts", min=1, max=12, metavar="N", help="Places in the film.")
+    ] = 3,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.2, max=60, metavar="S", help="Length of each.")
+    ] = 2.0,
+    cuts: Annotated[
+        str | None,
+        typer.Option(
+            "--cuts", metavar="FILE", help="Begin at shots of this list, made by `probe --cuts`."
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", metavar="", help="Keep the restored samples beside the page.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Restore short samples with several presets and compare them with the source in one page."""
+    page = output if output.suffix.lower() in PAGE_SUFFIXES else output / "preview.html"
+    require_free(page, overwrite)
+    from vrestore.commands.sampling import sample
+
+    sample(
+        source,
+        names=[name.strip() for name in presets.split(",") if name.strip()],
+        page=page,
+        settings=settings or [],
+        parts=parts,
+        seconds=Fraction(seconds).limit_denominator(1000),
+        cuts=cuts,
+        keep=keep,
+    )
+
+
+def require_free(output: Path, overwrite: bool) -> None:
+    """Raises OutputError where there is something that may not be replaced."""
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; give -y to replace it")
 
 
-def _time(flag: str, text: str) -> Fraction:
+def time_of(flag: str, text: str) -> Fraction:
+    """Seconds of a flag's words.  Raises PresetError."""
     from vrestore.io.timestamps import parse_seconds
 
     try:
@@ -110,11 +163,13 @@ def _time(flag: str, text: str) -> Fraction:
         raise PresetError(f"{flag}: {error}") from error
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
+    """Tells people what is going on."""
     typer.echo(words, err=True)
 
 
-def _write(output: Path, page: str) -> None:
+def write_page(output: Path, page: str) -> None:
+    """Writes a page and says where it is.  Raises OutputError."""
     try:
         output.write_text(page, encoding="utf-8")
     except OSError as error:

@@ -189,13 +189,14 @@ class _Runs:
 
     def __init__(self) -> None:
         self.found: list[StateFound] = []
-        self.changes: list[list[float]] = []
+        self.changes: list[list[tuple[float, float]]] = []
+        """Change from the frame before, and its weight, frame by frame."""
         self._tracker = StateTracker(_WHOLE_RUN)
 
     def push(self, seen: FieldEvidence, *, new: bool) -> None:
         if new:
             self.changes.append([])
-        self.changes[-1].append(seen.change)
+        self.changes[-1].append(((seen.top_change + seen.bottom_change) / 2, seen.weight))
         self.found += self._tracker.push(seen, shot_start=new)
 
     def end(self) -> _Runs:
@@ -222,8 +223,10 @@ def _named(runs: _Runs, flags: Counter[FieldOrder], times: _Steps) -> Cadence:
     duplicates = _repeats(runs.changes)
     scanned = max(_SCANNED, key=lambda one: orders[one])
     kind = _kind(shares, telling, duplicates=duplicates, flagged=flagged, times=times)
-    mixed = kind in (CadenceKind.HYBRID, CadenceKind.INTERLACED)
-    if mixed and _slides(found, scanned) and shares["pulldown"] < 1 - _PURE:
+    # 3:2 pulldown has a period of five frames itself, and blends of 25 pictures look much like it.
+    periods = _PERIODS if shares.get("pulldown", 0) < 0.5 else _PERIODS[-1:]
+    told = kind is not CadenceKind.UNKNOWN and orders[scanned] > 0
+    if told and _slides(found, scanned, periods):
         kind = CadenceKind.BLENDED
     order = FieldOrder.UNKNOWN
     if kind is not CadenceKind.UNKNOWN:
@@ -275,23 +278,26 @@ _SLIDING = 0.2, 0.85
 _SLID = 0.4
 """Least share of the evidence inside that distance."""
 
-_PERIODS = 5, 6, 12, 13
-"""Frames after which film stands alike in the fields: 24 pictures in 60 fields, 25 in 60, and, to
-half a field, 24 in 50."""
+_EITHER_WAY = 0.08
+"""Least share beyond its lower end in either direction."""
 
-_ALIKE = 0.7
+_PERIODS = 1, 5, 6
+"""Frames after which film stands alike in the fields: 24 pictures in 60 fields, and 25 in 60.  24
+in 50 take 25 frames, so that neighbours are alike."""
+
+_ALIKE = 0.68
 """Least correlation of the distances one period apart: a shaken camera has no period."""
 
 _COMPARED = 8
 """Fewest frames that are compared so."""
 
 
-def _slides(found: Sequence[StateFound], order: FieldOrder) -> bool:
+def _slides(found: Sequence[StateFound], order: FieldOrder, periods: Sequence[int]) -> bool:
     """Whether film slides through the fields: now both of a frame are one picture, now the second
     and the next first, and blends in between, over and over, as a standards conversion leaves it.
     """
     distances: list[float | None] = []
-    total = between = 0.0
+    total = between = ahead = behind = 0.0
     for step in found:
         if step.shot_start:
             distances += [None] * max(_PERIODS)
@@ -300,10 +306,14 @@ def _slides(found: Sequence[StateFound], order: FieldOrder) -> bool:
         weight = step.seen.weight
         total += weight
         between += weight * (_SLIDING[0] < abs(distance) < _SLIDING[1])
+        ahead += weight * (distance < -_SLIDING[0])
+        behind += weight * (distance > _SLIDING[0])
         distances.append(distance if weight > _TOLD else None)
-    return between > _SLID * total and any(
-        _correlation(distances, period) > _ALIKE for period in _PERIODS
-    )
+    if between < _SLID * total or min(ahead, behind) < _EITHER_WAY * total:
+        return False
+    alike = {period: _correlation(distances, period) for period in _PERIODS}
+    best = max(_PERIODS, key=lambda period: alike[period])
+    return best in periods and alike[best] > _ALIKE
 
 
 _TOLD = 0.2
@@ -331,16 +341,16 @@ _FEWEST_REPEATS = 0.08
 _FEWEST_HOLDS = 3
 """Pictures that must be seen held for there to be a rule."""
 
-_STILL = 0.25
+_STILL = 0.3
 """Change of a repeat, relative to the usual change around it: coding is never quite the same."""
 
-_MOVES = 1.5
-"""Greatest change of a block, in 8-bit code values, from which something moves."""
+_MOVES = 1.0
+"""Change, in 8-bit code values, from which something moves."""
 
 _AROUND = 6
 
 
-def _repeats(runs: Sequence[Sequence[float]]) -> float:
+def _repeats(runs: Sequence[Sequence[tuple[float, float]]]) -> float:
     """Share of repeats in moving stretches, 0 where they follow no rule.
 
     A repeat changes far less than frames around it do, and motion goes on after it.  The pictures
@@ -351,10 +361,10 @@ def _repeats(runs: Sequence[Sequence[float]]) -> float:
         hold: int | None = None
         for t in range(1, len(changes)):
             around = sorted(changes[max(1, t - _AROUND) : t + _AROUND + 1])
-            usual = around[-1 - len(around) // 6]
-            if usual < _MOVES:
+            usual, weight = around[-1 - len(around) // 6]
+            if usual < _MOVES or weight < _TOLD:
                 hold = None
-            elif changes[t] >= _STILL * usual:
+            elif changes[t][0] >= _STILL * usual:
                 if hold is not None:
                     holds[hold] += 1
                 hold = 0

@@ -266,6 +266,9 @@ def target_color(
         )
         notes.append("colour tags are written, since players would guess others at this size")
     working, tag = _in_layout(working, tag, form, to_form, to_size)
+    if tag.range is Range.UNSPECIFIED and working.range is Range.FULL:
+        tag = replace(tag, range=Range.FULL)
+        notes.append("full range is tagged, since players take untagged video for limited")
     return ColorChoice(working=working, tag=tag, notes=tuple(notes))
 
 

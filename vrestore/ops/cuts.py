@@ -68,6 +68,13 @@ class CutsConfig:
     file: str | None = None
     """A cut list to use instead of detecting."""
 
+    shots: str | None = None
+    """A shot list to use instead: where shots begin, and what each sets for itself."""
+
+    tune: bool = False
+    """Measure on each shot's first frames how much of every stage it needs; the preset says how far
+    a stage may go."""
+
     def __post_init__(self) -> None:
         if not 2 <= self.min_shot_frames <= _MAX_SHOT:
             raise ValueError(
@@ -75,6 +82,8 @@ class CutsConfig:
             )
         if not 0.5 <= self.sensitivity <= 2:
             raise ValueError(f"sensitivity must be 0.5 to 2, got {self.sensitivity}")
+        if self.file is not None and self.shots is not None:
+            raise ValueError("shots and file are both lists of shots; give one of them")
 
 
 @dataclass(frozen=True, slots=True)

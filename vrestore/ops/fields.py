@@ -27,7 +27,7 @@ _BLOCK = 16
 _COLUMNS = 360
 """Columns that are looked at, about; neighbours are averaged once at most, the rest is skipped."""
 
-_TELLING = 8
+_TELLING = 16
 """One block in so many decides: those in which the three weaves differ most."""
 
 _FEWEST_BLOCKS = 4
@@ -35,7 +35,7 @@ _FEWEST_BLOCKS = 4
 _DETAIL = 1.5
 """Second differences inside a field that are taken off a comb, against aliased fine detail."""
 
-_FAINTEST = 0.3
+_FAINTEST = 0.8
 """Difference of two weaves, in code values, that is half believed."""
 
 _CONTRAST = (0.08, 0.3)

@@ -83,7 +83,7 @@ class FieldState:
             uneven = 1.2 * (_above(own - after, 0.05) + _above(after - own, 0.25))
             return uneven + 1.5 * _below(against, 0.7) + 1.5 * _above(abs(repeat), 0.45)
         if self.pattern is Pattern.SHIFTED:
-            return after + 1.5 * (_below(own, 0.2) + _below(against, 0.6))
+            return after + 1.5 * (_below(own, 0.3) + _below(against, 0.6))
         if self.pattern is Pattern.WHOLE or self.position < 2:
             return own + 1.5 * _below(min(after, against), 0.6) + _above(abs(repeat), 0.6)
         if self.position == 2:

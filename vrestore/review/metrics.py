@@ -7,6 +7,7 @@ papers have it: PSNR's peak is 255, SSIM's constants come from it.
 from __future__ import annotations
 
 import math
+import statistics
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +66,7 @@ def ssim(result: Tensor, truth: Tensor) -> float:
 def gmsd(result: Tensor, truth: Tensor) -> float:
     """Gradient magnitude similarity deviation of two planes (Xue et al. 2014); 0 is equal.
 
-    Prewitt gradients after averaging by 2, T = 170.
+    As in the paper: Prewitt kernels divided by 3 after averaging 2x2, T = 170 for luma of 0..255.
     """
     prewitt = torch.tensor([[1.0, 0.0, -1.0]] * 3, dtype=torch.float64) / 3.0
     kernels = torch.stack((prewitt, prewitt.T)).unsqueeze(1)
@@ -78,6 +79,17 @@ def gmsd(result: Tensor, truth: Tensor) -> float:
     a, b = magnitude(result), magnitude(truth)
     similarity = (2 * a * b + 170.0) / (a * a + b * b + 170.0)
     return float(similarity.std(unbiased=False))
+
+
+def gradient_flicker(clip: Tensor, truth: Tensor) -> float:
+    """tGMSD: how far the change from frame to frame is from that of the truth; 0 is equal.
+
+    The mean over pairs of |GMSD of two neighbouring frames - the same of the truth|.
+    """
+    changes = (
+        abs(gmsd(clip[t], clip[t - 1]) - gmsd(truth[t], truth[t - 1])) for t in range(1, len(clip))
+    )
+    return statistics.fmean(changes)
 
 
 def follow(clip: Tensor, flow: Tensor) -> Tensor:

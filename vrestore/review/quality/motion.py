@@ -11,10 +11,13 @@ from torch import Tensor
 
 from vrestore.review.metrics import follow
 
-__all__ = ["Motion", "match"]
+__all__ = ["Motion", "flow_error", "match"]
 
 REACH = 8
 """Largest displacement in samples, in both directions."""
+
+EVERY = 2
+"""For tOF, pairs that follow one another so far apart are looked at, to save time."""
 
 BLOCK = 9
 HIDDEN = 8.0
@@ -29,26 +32,42 @@ class Motion(NamedTuple):
     """(T - 1, 2, H, W), (x, y) in samples."""
     shown: Tensor
     """(T - 1, H, W) bool."""
+    coarse: Tensor
+    """The same matcher at half the size, for some pairs: what tOF compares with."""
 
 
 def match(truth: Tensor) -> Motion:
     """Motion of luma (T, H, W) in code values, to fractions of a sample."""
-    flow = torch.stack([_between(first, second) for first, second in pairwise(truth)])
+    flow = torch.stack([_between(first, second, REACH) for first, second in pairwise(truth)])
     change = (follow(truth, flow) - truth[:-1].double()).abs()
-    return Motion(flow, change < HIDDEN)
+    return Motion(flow, change < HIDDEN, _coarse(truth))
 
 
-def _between(first: Tensor, second: Tensor) -> Tensor:
+def flow_error(clip: Tensor, motion: Motion) -> float:
+    """tOF (Chu et al. 2018): mean distance of a clip's motion from the truth's, in samples.
+
+    Both by the same matcher, on frames of half the size, where it is quick.
+    """
+    return float((_coarse(clip) - motion.coarse).square().sum(1).sqrt().mean())
+
+
+def _coarse(clip: Tensor) -> Tensor:
+    small = F.avg_pool2d(clip, 2)
+    pairs = list(pairwise(small))[::EVERY]
+    return 2 * torch.stack([_between(first, second, REACH // 2) for first, second in pairs])
+
+
+def _between(first: Tensor, second: Tensor, reach: int) -> Tensor:
     """Matched at every second row and column, and interpolated."""
     height, width = first.shape
-    side = 2 * REACH + 1
-    wide = F.pad(second[None, None], (REACH,) * 4, mode="replicate")[0, 0]
+    side = 2 * reach + 1
+    wide = F.pad(second[None, None], (reach,) * 4, mode="replicate")[0, 0]
     # One row of displacements at a time: all at once take some 100 MB, and several times as long.
     cost = torch.cat(
         [_boxes((_shifts(wide[y : y + height], width) - first).abs()) for y in range(side)]
     )
     # Where many displacements fit equally well, the shortest is the likeliest.
-    ways = torch.arange(-REACH, REACH + 1)
+    ways = torch.arange(-reach, reach + 1)
     length = (ways.view(-1, 1).square() + ways.square()).sqrt().flatten().float()
     cost = cost + 0.02 * length.view(-1, 1, 1)
     best = cost.argmin(0)
@@ -60,12 +79,12 @@ def _between(first: Tensor, second: Tensor) -> Tensor:
             (best - side * (y > 0).long(), best, best + side * (y < side - 1).long()),
         )
     ]
-    flow = torch.stack((x - REACH + parts[0], y - REACH + parts[1]))
+    flow = torch.stack((x - reach + parts[0], y - reach + parts[1]))
     return F.interpolate(flow[None], size=(height, width), mode="bilinear")[0]
 
 
 def _shifts(rows: Tensor, width: int) -> Tensor:
-    """(H, W + 2 * REACH) -> (2 * REACH + 1, H, W), each a sample further to the right."""
+    """(H, W + n) -> (n + 1, H, W), each a sample further to the right."""
     return rows.unfold(1, width, 1).transpose(0, 1)
 
 

@@ -1,0 +1,92 @@
+"""A run is read as what it is, whatever its size and layout; readings never cross a cut."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vrestore.diagnose.reading import LONGEST, RunReader, field_picture
+from vrestore.diagnose.source import read_runs
+from vrestore.media import ColorModel, SampleFormat
+
+
+def read(frames):
+    reader = RunReader()
+    for frame in frames:
+        reader.push(frame)
+    return reader.reading()
+
+
+@pytest.fixture
+def panned(texture):
+    """Twelve lumas of a slow pan over one picture."""
+    wide = texture(160, 300, 4)
+    return [wide[:, t : t + 240] for t in range(12)]
+
+
+def test_noise_is_measured_in_codes_and_a_still_scene_has_none(unit_frames, texture):
+    scene = texture(160, 240, 4)
+    generator = torch.Generator().manual_seed(1)
+    noisy = [scene + 0.02 * torch.randn(scene.shape, generator=generator) for _ in range(10)]
+    clean, dirty = read(unit_frames([scene] * 10)).values, read(unit_frames(noisy)).values
+    assert dirty["grain"] == pytest.approx(5.1, rel=0.15)
+    assert dirty["grain_trust"] > 0.5
+    assert clean["grain"] < 0.1
+
+
+def test_specks_all_over_the_picture_are_dirt(unit_frames, panned):
+    generator = torch.Generator().manual_seed(2)
+    dusty = []
+    for luma in panned:
+        specks = torch.rand(1, 1, 160 // 4, 240 // 4, generator=generator) < 0.02
+        matte = torch.nn.functional.interpolate(specks.float(), scale_factor=4)[0, 0]
+        dusty.append(torch.where(matte > 0, torch.full_like(luma, 0.95), luma))
+    assert read(unit_frames(dusty)).values["dirt"] > 5e-3
+    assert read(unit_frames(panned)).values["dirt"] < 1.5e-3
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 31), (64, 48)])
+@pytest.mark.parametrize("model", list(ColorModel))
+def test_any_size_and_layout_can_be_read(unit_frames, size, model):
+    height, width = size
+    generator = torch.Generator().manual_seed(3)
+    frames = []
+    for frame in unit_frames([torch.zeros(size) for _ in range(4)]):
+        layout = SampleFormat(
+            model=model,
+            depth=8,
+            log2_chroma_w=int(model is ColorModel.YCBCR),
+            log2_chroma_h=int(model is ColorModel.YCBCR),
+        )
+        planes = tuple(
+            torch.rand(layout.plane_size(number, width, height), generator=generator)
+            for number in range(layout.plane_count)
+        )
+        frames.append(replace(frame, format=layout, planes=planes))
+    values = read(frames).values
+    assert all(value == value for value in values.values())
+
+
+def test_a_field_is_a_picture_of_half_the_height(unit_frames):
+    luma = torch.arange(8.0)[:, None].expand(8, 16)
+    (frame,) = unit_frames([luma])
+    picture = field_picture(frame)
+    assert picture.planes[0][:, 0].tolist() == [0, 2, 4, 6]
+    assert [plane.shape[0] for plane in picture.planes] == [4, 2, 2]
+
+
+def test_runs_end_at_cuts_and_after_forty_eight_frames(unit_frames, code_frames, texture):
+    luma = texture(32, 48, 5)
+    first = unit_frames([luma] * (LONGEST + 10))
+    second = unit_frames([luma] * 5, first=len(first))
+    runs = list(read_runs(code_frames([*first, *second])))
+    assert [(run.first, run.frames) for run in runs] == [(0, 48), (48, 10), (58, 5)]
+
+
+def test_a_reader_refuses_code_values_and_too_many_frames(unit_frames, code_frames):
+    frames = unit_frames([torch.zeros(16, 16)])
+    reader = RunReader()
+    with pytest.raises(ValueError, match="UNIT"):
+        reader.push(code_frames(frames)[0])
+    with pytest.raises(ValueError, match="nothing"):
+        reader.reading()

@@ -1,0 +1,176 @@
+"""Findings lead to presets that exist, with three reasons; nothing is taken away unasked."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from vrestore import preset
+from vrestore.diagnose import Severity, as_json, as_text
+from vrestore.diagnose.facts import CADENCES
+from vrestore.diagnose.judge import NAMES, THRESHOLDS, judge
+from vrestore.diagnose.suggest import RULES, suggest
+from vrestore.diagnose.values import Diagnosis, Finding, Reading
+from vrestore.media import (
+    ColorModel,
+    ColorSpec,
+    FieldOrder,
+    MediaInfo,
+    SampleFormat,
+    StreamInfo,
+    StreamKind,
+    VideoInfo,
+)
+from vrestore.ops.cadence import Cadence, CadenceKind
+
+CLEAN = {
+    "black": 0.02, "white": 0.98, "mean": 0.5, "clipped": 0.0, "saturation": 0.08,
+    "tint_cb": 0.0, "tint_cr": 0.0, "cast_cb": 0.0, "cast_cr": 0.0, "fine_x": 1.0, "fine_y": 1.0,
+    "chroma_x": 0.5, "halo": 0.01, "blocks": 0.2, "starved": 0.0, "banding": 0.0, "flat": 0.02,
+    "flicker": 0.0005, "weave_x": 0.0, "weave_y": 0.0, "weave_rough": 0.0, "weave_error": 0.01,
+    "moved": 0.8, "dirt": 0.0, "scratches": 0.0, "grain": 0.4, "grain_size": 1.0,
+    "grain_hump": 1.0, "grain_trust": 0.2, "chroma_grain": 0.2, "chroma_shift_x": 0.0,
+    "chroma_shift_y": 0.0, "chroma_shift_trust": 0.8, "head_switch": 0.0,
+}  # fmt: skip
+WORN = {"dirt": 8e-3, "flicker": 0.02, "weave_x": 0.7, "weave_y": 0.6, "weave_rough": 0.9}
+GRAIN = {"grain": 6.0, "grain_size": 1.8, "grain_hump": 1.5, "grain_trust": 0.9}
+TAPE = {"chroma_x": 0.07, "chroma_grain": 4.0, "grain": 5.0, "grain_trust": 0.9}
+
+
+def info(width: int, height: int, *, codec: str = "h264", rate: int = 24) -> MediaInfo:
+    return MediaInfo(
+        path="in.mkv",
+        container="matroska",
+        video=VideoInfo(
+            stream=StreamInfo(index=0, kind=StreamKind.VIDEO, codec=codec),
+            width=width,
+            height=height,
+            format=SampleFormat(model=ColorModel.YCBCR, depth=8, log2_chroma_w=1, log2_chroma_h=1),
+            pixel_format="yuv420p",
+            color=ColorSpec(),
+            average_rate=Fraction(rate),
+        ),
+        streams=(),
+    )
+
+
+def cadence(kind: CadenceKind = CadenceKind.PROGRESSIVE, **fields: object) -> Cadence:
+    order = FieldOrder.PROGRESSIVE if kind is CadenceKind.PROGRESSIVE else FieldOrder.TOP_FIRST
+    values = {"order": order, "confidence": 0.95, "frames": 100, "telling": 80.0, **fields}
+    return Cadence(kind=kind, **values)
+
+
+def findings(seen: Cadence, *parts: dict[str, float], media: MediaInfo | None = None):
+    values = dict(CLEAN)
+    for part in parts:
+        values |= part
+    readings = [
+        Reading(first=48 * k, seconds=Fraction(48 * k, 24), frames=48, values=values)
+        for k in range(4)
+    ]
+    return judge(media or info(720, 576), readings, seen, bars=None, shots=3, whole=True)
+
+
+def chosen(media: MediaInfo, seen: Cadence, *parts: dict[str, float]) -> str:
+    return suggest(media, findings(seen, *parts, media=media)).preset
+
+
+PROGRESSIVE = cadence()
+INTERLACED = cadence(CadenceKind.INTERLACED)
+
+
+@pytest.mark.parametrize(
+    ("expected", "media", "seen", "parts"),
+    [
+        ("hd-to-4k", info(1920, 1080), PROGRESSIVE, ()),
+        ("4k-to-8k", info(3840, 2160), PROGRESSIVE, ()),
+        ("plain", info(720, 576), PROGRESSIVE, ()),
+        ("film-8mm", info(1440, 1080, rate=18), PROGRESSIVE, (WORN, GRAIN)),
+        ("film-16mm", info(1440, 1080), PROGRESSIVE, (WORN,)),
+        (
+            "film-faded",
+            info(1440, 1080),
+            PROGRESSIVE,
+            (WORN, GRAIN, {"black": 0.2, "cast_cr": 0.06}),
+        ),
+        ("film-35mm", info(1920, 1080), PROGRESSIVE, (GRAIN,)),
+        ("film-bw-silent", info(720, 576, rate=18), PROGRESSIVE, (WORN, {"saturation": 0.0})),
+        ("tape-vhs", info(720, 576, rate=25), INTERLACED, (TAPE,)),
+        ("tape-dv", info(720, 480, codec="dvvideo"), INTERLACED, ()),
+        ("dvd-interlaced", info(720, 576, codec="mpeg2video"), INTERLACED, ()),
+        ("dvd-ntsc-film", info(720, 480), cadence(CadenceKind.TELECINE), ()),
+        ("dvd-pal-film", info(720, 576), cadence(CadenceKind.PHASE_SHIFTED), ()),
+        ("dvd-pal-film", info(720, 576, codec="mpeg2video"), PROGRESSIVE, ()),
+        ("tv-old", info(720, 576), cadence(CadenceKind.BLENDED), ()),
+        ("digital-early", info(320, 240, codec="mpeg4"), PROGRESSIVE, ({"blocks": 2.0},)),
+        (
+            "anime-digital",
+            info(1280, 720),
+            cadence(CadenceKind.DUPLICATES, duplicates=0.5),
+            ({"flat": 0.7},),
+        ),
+        ("anime-cel", info(640, 480), PROGRESSIVE, ({"flat": 0.7}, GRAIN)),
+    ],
+)
+def test_each_kind_of_source_gets_its_preset(expected, media, seen, parts):
+    assert chosen(media, seen, *parts) == expected
+
+
+def test_every_rule_names_a_preset_and_plain_always_fits():
+    assert RULES[-1].preset == "plain"
+    assert RULES[-1].needs == ()
+    assert {rule.preset for rule in RULES} <= set(preset.names())
+
+
+@pytest.mark.parametrize("kind", list(CadenceKind))
+def test_nothing_that_changes_the_rate_is_suggested_without_sure_evidence(kind):
+    unsure = cadence(kind, confidence=0.3)
+    name = chosen(info(1920, 1080), unsure)
+    settings = preset.load(name)
+    assert settings.deinterlace.mode == "off"
+    assert settings.ivtc.mode == "off"
+
+
+def test_wrong_flags_are_overridden_only_where_sure():
+    wrong = cadence(CadenceKind.INTERLACED, flags_agree=False)
+    media = info(720, 576)
+    assert dict(suggest(media, findings(wrong)).overrides) == {"deinterlace.order": "tff"}
+    unsure = replace(wrong, confidence=0.4)
+    assert dict(suggest(media, findings(unsure)).overrides) == {}
+
+
+def test_there_is_one_finding_for_each_name_and_none_on_a_clean_source():
+    found = findings(PROGRESSIVE, media=info(1920, 1080))
+    assert tuple(one.name for one in found) == NAMES
+    assert [one.name for one in found if one.found] == []
+    assert all(kind in CADENCES for kind in CadenceKind)
+
+
+@pytest.mark.parametrize("name", sorted(THRESHOLDS))
+def test_thresholds_ascend_in_severity(name):
+    rule = THRESHOLDS[name]
+    got = [rule.severity(level) for level in rule.levels]
+    assert got == [Severity.SLIGHT, Severity.CLEAR, Severity.STRONG]
+
+
+def test_without_readings_nothing_is_claimed():
+    found = judge(info(16, 16), [], cadence(CadenceKind.UNKNOWN), bars=None, shots=0, whole=True)
+    measured = [one for one in found if one.name in THRESHOLDS]
+    assert {one.severity for one in measured} == {Severity.UNKNOWN}
+    assert suggest(info(720, 576), found).preset == "plain"
+
+
+def test_text_and_json_hold_every_finding():
+    found = findings(PROGRESSIVE, WORN)
+    diagnosis = Diagnosis(
+        path="in.mkv", whole=True, frames=9, findings=found,
+        suggestion=suggest(info(720, 576), found),
+    )  # fmt: skip
+    text, json = as_text(diagnosis), as_json(diagnosis)
+    assert all(name in text and f'"{name}"' in json for name in NAMES)
+    assert text.count("because") == 3
+
+
+def test_confidence_is_a_share():
+    with pytest.raises(ValueError, match="confidence"):
+        Finding(name="x", severity=Severity.SLIGHT, value=1, unit="", confidence=2, says="")

@@ -1,0 +1,294 @@
+"""Reads up to 48 frames of one shot and says in numbers what they show.
+
+    tone        black, white, mean (luma, unit scale); clipped (share); saturation; cast_cb, cast_cr
+    detail      fine_x, fine_y (share of the sampled frequencies), chroma_x (the same, of luma's),
+                halo (share of an edge's height)
+    coding      blocks (8-bit codes), starved (share), banding (share)
+    drawing     flat (share of the picture without any texture)
+    damage      dirt (share of the picture's median cell), scratches (share of the picture)
+    tape        chroma_shift_x, chroma_shift_y (samples), chroma_shift_trust, head_switch (rows)
+    noise       grain (8-bit codes, mid-tones), grain_size (samples), grain_hump (mid-tones against
+                shadows and lights), grain_trust (0..1), chroma_grain (8-bit codes)
+    steadiness  flicker (share of the light), weave_x, weave_y, weave_error (samples),
+                weave_rough (0..1), moved (share of the picture that moves as one)
+
+Spatial measures are taken of a few of the frames, and their median is kept; the others of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
+from statistics import median
+from types import MappingProxyType
+
+import numpy as np
+import torch
+
+from vrestore.diagnose.compression import banding, flat, grid, starved
+from vrestore.diagnose.detail import halo, resolution
+from vrestore.diagnose.steadiness import LightCurve, trembling, weave
+from vrestore.diagnose.tone import Tone, tone
+from vrestore.diagnose.values import Reading
+from vrestore.media import Coding, ColorModel, Frame
+from vrestore.ops.dirt import Dirt, DirtConfig
+from vrestore.ops.globalmotion import FollowMotion, Motion
+from vrestore.ops.grainmeasure import GrainMeter
+from vrestore.ops.grainmodel import INTENSITIES, ChannelGrain, Grain
+from vrestore.ops.scratches import Scratches, ScratchesConfig
+from vrestore.ops.smallluma import small_luma
+from vrestore.ops.tape.chroma import measure_chroma_shift
+from vrestore.ops.tape.headswitch import measure_head_switch
+
+__all__ = ["LONGEST", "RunReader", "field_picture"]
+
+LONGEST = 48
+"""Frames of a shot that are read."""
+
+_SPACING = 6
+"""Every so many frames one is looked at by itself."""
+
+_GRAINY = 24
+"""Frames of which grain is measured; more say no more."""
+
+_LEAST_FOR_GRAIN = 48
+"""Rows and columns that hold enough blocks."""
+
+_DIRTY = 12
+"""Frames in which dirt is looked for."""
+
+_DIRT_STRENGTH = 0.05
+"""Only what is surely dirt: a diagnosis may miss specks, but must not see them where none are."""
+
+_SCRATCH_STRENGTH = 0.3
+
+_KEPT = 4
+"""Frames that the measures of tape look at together."""
+
+_CELLS = (6, 8)
+"""Dirt lies everywhere, moving things lie somewhere: the median cell of the picture counts."""
+
+_SMALL = 180
+"""Columns of the picture on which light is measured."""
+
+_CODES = 255
+
+_WANTED = 2.2e6
+"""Luma samples of a picture that are looked at by themselves: the middle of a larger one."""
+
+_WANTED_FOR_DIRT = 2.2e5
+
+
+def field_picture(frame: Frame) -> Frame:
+    """The upper field of a frame as a picture of half the height, chroma too."""
+    planes = tuple(plane[0::2] for plane in frame.planes)
+    if frame.format.log2_chroma_h and planes[0].shape[0] % 2:
+        # Rows of chroma are those of luma in pairs; a row too many has none.
+        planes = (planes[0][:-1], *(p[: planes[0].shape[0] // 2] for p in planes[1:]))
+    return replace(frame, planes=planes, ready=None)
+
+
+class RunReader:
+    """Reads one run: UNIT frames of one shot and size, in order, at most `LONGEST`."""
+
+    def __init__(self) -> None:
+        self._first: Frame | None = None
+        self._times: list[Fraction] = []
+        self._indices: list[int] = []
+        self._looks: list[tuple[int, dict[str, float]]] = []
+        self._dirt = Dirt(DirtConfig(strength=_DIRT_STRENGTH, fill="network"))
+        self._lines = Scratches(ScratchesConfig(strength=_SCRATCH_STRENGTH))
+        self._dirty: list[tuple[int, torch.Tensor]] = []
+        self._lined: list[tuple[int, torch.Tensor]] = []
+        self._kept: list[Frame] = []
+        self._light = LightCurve()
+        self._motion = FollowMotion()
+        self._places: list[Motion] = []
+        self._grain = GrainMeter()
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def push(self, frame: Frame) -> None:
+        """The next frame; ValueError for CODE frames or more than `LONGEST`."""
+        if frame.coding is not Coding.UNIT:
+            raise ValueError("RunReader takes UNIT frames")
+        if len(self) == LONGEST:
+            raise ValueError(f"a run has at most {LONGEST} frames")
+        self._first = self._first or frame
+        part = _middle(frame, _WANTED)
+        if len(self) % _SPACING == 2 or not self._looks:
+            self._looks.append((frame.index, _look(part)))
+            if len(self._kept) < _KEPT:
+                self._kept.append(frame)
+        self._times.append(frame.timestamp.seconds)
+        self._indices.append(frame.index)
+        self._light.push(small_luma(frame, _SMALL)[0])
+        self._places.append(self._motion.push(frame))
+        if len(self) <= _GRAINY and min(part.width, part.height) >= _LEAST_FOR_GRAIN:
+            self._grain.push(part)
+        if len(self) <= _DIRTY:
+            core = replace(_middle(part, _WANTED_FOR_DIRT), shot_start=len(self) == 1)
+            self._note(self._dirty, self._dirt.push(core))
+            self._note(self._lined, self._lines.push(core))
+
+    @staticmethod
+    def _note(noted: list[tuple[int, torch.Tensor]], judged: Iterable[Frame]) -> None:
+        for frame in judged:
+            mask = frame.mask
+            noted.append((frame.index, torch.zeros(_CELLS) if mask is None else _cells(mask)))
+
+    def reading(self) -> Reading:
+        """What the run shows.  ValueError where nothing was pushed."""
+        if self._first is None:
+            raise ValueError("nothing was read")
+        values, worst = _medians(self._looks)
+        values |= self._steadiness(worst)
+        values |= self._marks(worst)
+        values |= self._tape()
+        values |= _grain_values(self._grain.result())
+        return Reading(
+            first=self._first.index,
+            seconds=self._times[0],
+            frames=len(self),
+            values=MappingProxyType(values),
+            worst=MappingProxyType(worst),
+        )
+
+    def _steadiness(self, worst: dict[str, int]) -> dict[str, float]:
+        flicker, at = trembling(self._light.curve())
+        worst["flicker"] = self._indices[at]
+        places = np.array([(place.x, place.y) for place in self._places])
+        across, down, rough = weave(places)
+        off = np.abs(places - np.median(places, axis=0)).max(axis=1)
+        worst["weave"] = self._indices[int(off.argmax())]
+        return {
+            "flicker": flicker,
+            "weave_x": across,
+            "weave_y": down,
+            "weave_rough": rough,
+            "weave_error": float(np.median([place.error for place in self._places])),
+            "moved": median(place.share for place in self._places),
+        }
+
+    def _tape(self) -> dict[str, float]:
+        shift_x, shift_y, trust = measure_chroma_shift([_middle(f, _WANTED) for f in self._kept])
+        return {
+            "chroma_shift_x": shift_x,
+            "chroma_shift_y": shift_y,
+            "chroma_shift_trust": trust,
+            "head_switch": float(measure_head_switch(self._kept)),
+        }
+
+    def _marks(self, worst: dict[str, int]) -> dict[str, float]:
+        """Shares of damaged samples; the first and last frame are judged from one side only."""
+        self._note(self._dirty, self._dirt.flush())
+        self._note(self._lined, self._lines.flush())
+        values = {}
+        for name, noted in (("dirt", self._dirty), ("scratches", self._lined)):
+            inner = noted[1:-1] or noted
+            values[name] = torch.stack([share for _, share in inner]).mean(dim=0)
+            worst[name] = max(inner, key=lambda pair: float(pair[1].mean()))[0]
+        return {
+            "dirt": float(values["dirt"].median()),
+            "scratches": float(values["scratches"].mean()),
+        }
+
+
+def _look(frame: Frame) -> dict[str, float]:
+    """The spatial measures of one frame."""
+    luma = _luma(frame)
+    chroma, finest = None, 0.0
+    if frame.format.model is ColorModel.YCBCR:
+        chroma = (frame.planes[1], frame.planes[2])
+    elif frame.format.model is ColorModel.RGB:
+        red, _, blue = frame.planes[:3]
+        chroma = ((blue - luma) / 1.8556 + 0.5, (red - luma) / 1.5748 + 0.5)
+    if chroma is not None:
+        finest = max(resolution(plane) for plane in chroma) / (1 << frame.format.log2_chroma_w)
+    return {
+        **_tone_values(tone(luma, chroma)),
+        "fine_x": resolution(luma),
+        "fine_y": resolution(luma.t()),
+        "chroma_x": finest,
+        "halo": halo(luma),
+        "blocks": grid(luma),
+        "starved": starved(luma),
+        "banding": banding(luma),
+        "flat": flat(luma),
+    }
+
+
+def _luma(frame: Frame) -> torch.Tensor:
+    if frame.format.model is not ColorModel.RGB:
+        return frame.planes[0]
+    red, green, blue = frame.planes[:3]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _middle(frame: Frame, wanted: float) -> Frame:
+    """The middle `wanted` samples of a large frame, beginning at a whole block."""
+    if frame.height * frame.width <= wanted:
+        return frame
+    share = (wanted / (frame.height * frame.width)) ** 0.5
+    down, across = (int(size * share) // 32 * 32 for size in (frame.height, frame.width))
+    top, left = (frame.height - down) // 64 * 32, (frame.width - across) // 64 * 32
+    planes = []
+    for number, plane in enumerate(frame.planes):
+        chroma = frame.format.is_chroma(number)
+        log2_h = frame.format.log2_chroma_h if chroma else 0
+        log2_w = frame.format.log2_chroma_w if chroma else 0
+        rows = slice(top >> log2_h, (top + down) >> log2_h)
+        planes.append(plane[rows, left >> log2_w : (left + across) >> log2_w])
+    return replace(frame, planes=tuple(planes), ready=None)
+
+
+def _cells(mask: torch.Tensor) -> torch.Tensor:
+    """Share of damaged samples in each of _CELLS."""
+    return torch.nn.functional.adaptive_avg_pool2d(mask[None, None].float(), _CELLS)[0, 0]
+
+
+def _tone_values(seen: Tone) -> dict[str, float]:
+    return {
+        "black": seen.black,
+        "white": seen.white,
+        "mean": seen.mean,
+        "clipped": seen.clipped,
+        "saturation": seen.saturation,
+        "tint_cb": seen.tint[0],
+        "tint_cr": seen.tint[1],
+        "cast_cb": _common(seen.shadows[0], seen.lights[0]),
+        "cast_cr": _common(seen.shadows[1], seen.lights[1]),
+    }
+
+
+def _common(a: float, b: float) -> float:
+    """What two numbers have in common: the smaller of one sign, else 0."""
+    return 0.0 if a * b <= 0 else min(a, b, key=abs)
+
+
+def _grain_values(grain: Grain) -> dict[str, float]:
+    if not grain.channels:
+        first, others = ChannelGrain(name="y", strength=(0.0,) * len(INTENSITIES)), []
+    else:
+        first, *others = grain.channels
+    ends = 0.5 * (first.strength[1] + first.strength[-2])
+    return {
+        "grain": _CODES * first.typical,
+        "grain_size": sum(first.size) / 2,
+        "grain_hump": first.typical / ends if ends > 0 else 1.0,
+        "grain_trust": grain.confidence,
+        "chroma_grain": _CODES * max((one.typical for one in others), default=0.0),
+    }
+
+
+def _medians(looks: list[tuple[int, dict[str, float]]]) -> tuple[dict[str, float], dict[str, int]]:
+    """The median of each measure, and the frame that shows most of it."""
+    values: dict[str, float] = {}
+    worst: dict[str, int] = {}
+    for name in looks[0][1]:
+        numbers = [look[name] for _, look in looks]
+        values[name] = median(numbers)
+        worst[name] = looks[max(range(len(looks)), key=lambda k: abs(numbers[k]))][0]
+    return values, worst

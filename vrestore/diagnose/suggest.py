@@ -1,0 +1,238 @@
+"""Which preset suits a source: rules as data, tried against the findings.
+
+A rule's conditions are all required; among the rules that hold, the one with most conditions, then
+the first, is chosen.  Nothing that takes something away (strong denoising, another frame rate, a
+crop) is chosen unless the findings that call for it are there with `_SURE` confidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from types import MappingProxyType
+from typing import TypeAlias
+
+from vrestore.diagnose.values import Finding, Severity, Suggestion
+from vrestore.media import MediaInfo
+
+__all__ = ["RULES", "Facts", "Rule", "facts_of", "suggest"]
+
+_SURE = 0.55
+"""Confidence from which a finding may decide."""
+
+Facts: TypeAlias = Mapping[str, str]
+"""Name of a fact that holds -> the clause that says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """When a preset is the right one."""
+
+    preset: str
+
+    needs: tuple[str, ...] = ()
+    """Facts that must hold; "a|b" where one of them is enough, "!a" where it must not."""
+
+
+RULES = (
+    Rule(preset="still", needs=("still",)),
+    Rule(preset="tape-dv", needs=("dv", "interlaced")),
+    Rule(preset="dvd-ntsc-film", needs=("sd|hd", "telecine")),
+    Rule(preset="dvd-pal-film", needs=("sd|hd", "phase-shifted")),
+    Rule(preset="dvd-pal-film", needs=("mpeg2", "pal size", "whole pictures", "!worn")),
+    Rule(preset="dvd-ntsc-film", needs=("mpeg2", "ntsc size", "whole pictures", "!worn")),
+    Rule(preset="tv-old", needs=("blended",)),
+    Rule(preset="tape-vhs", needs=("sd", "interlaced", "chroma noise|smeared colour", "noise")),
+    Rule(preset="tape-vhs", needs=("sd", "head switch")),
+    Rule(preset="tape-vhs", needs=("sd", "interlaced", "displaced colour", "smeared colour|noise")),
+    Rule(preset="dvd-interlaced", needs=("interlaced",)),
+    Rule(preset="dvd-interlaced", needs=("sd", "hybrid")),
+    Rule(preset="film-bw-silent", needs=("worn", "monochrome")),
+    Rule(preset="film-bw-silent", needs=("worn", "monochrome", "slow|flicker")),
+    Rule(preset="film-faded", needs=("faded", "worn|grain")),
+    Rule(preset="film-faded", needs=("faded", "colour cast", "worn|grain")),
+    Rule(preset="film-8mm", needs=("worn", "weave", "grain", "slow|sd")),
+    Rule(preset="film-16mm", needs=("worn", "grain|noise|flicker|weave")),
+    Rule(preset="film-16mm", needs=("worn",)),
+    Rule(preset="film-35mm", needs=("hd|uhd", "grain", "!flicker", "!weave")),
+    Rule(preset="anime-cel", needs=("drawn", "grain|noise|dirt", "!hdr")),
+    Rule(preset="anime-digital", needs=("drawn", "held pictures", "!noise", "!hdr")),
+    Rule(preset="screen-cg", needs=("drawn", "full chroma", "!noise")),
+    Rule(preset="digital-early", needs=("small", "coded", "whole pictures|still scene", "!drawn")),
+    Rule(
+        preset="digital-early",
+        needs=("small", "noise", "whole pictures|still scene", "!worn", "!drawn"),
+    ),
+    Rule(preset="digital-early", needs=("old codec", "coded|noise|soft", "!interlaced")),
+    Rule(preset="hd-to-4k", needs=("hd", "clean", "whole pictures|still scene")),
+    Rule(preset="4k-to-8k", needs=("uhd", "clean", "whole pictures|still scene")),
+    Rule(preset="plain"),
+)
+"""In the order in which they are tried where equally many of their conditions hold."""
+
+_OLD_CODECS = frozenset(
+    {"mpeg4", "msmpeg4v2", "msmpeg4v3", "h263", "mjpeg", "wmv1", "wmv2", "wmv3", "rv30", "rv40",
+     "flv1", "svq1", "svq3", "cinepak", "mpeg1video", "vp6", "vp6f", "indeo5"}
+)  # fmt: skip
+
+
+def suggest(info: MediaInfo, findings: Sequence[Finding]) -> Suggestion:
+    """The preset for a source with these findings; `plain` where nothing is sure."""
+    facts = facts_of(info, findings)
+    fitting = [rule for rule in RULES if all(_holds(need, facts) for need in rule.needs)]
+    rule = max(fitting, key=lambda one: len(one.needs))
+    named = [_clause(need, facts) for need in rule.needs]
+    reasons = [clause for clause in named if clause]
+    spare = [clause for clause in facts.values() if clause not in reasons]
+    filled = [*reasons, *spare, *_FILLERS][:3]
+    deciding = [f.confidence for f in findings if f.found and f.confidence >= _SURE]
+    return Suggestion(
+        preset=rule.preset,
+        reasons=(filled[0], filled[1], filled[2]),
+        overrides=MappingProxyType(_overrides(findings)),
+        confidence=round(min(0.95, 0.4 + 0.1 * len(rule.needs)), 2)
+        if not deciding
+        else round(min(0.95, sum(deciding) / len(deciding)), 2),
+    )
+
+
+_FILLERS = (
+    "nothing was found that would need treatment",
+    "nothing is taken away without evidence",
+    "its size and rate are kept",
+)
+
+
+def _overrides(findings: Sequence[Finding]) -> dict[str, object]:
+    """What the findings say against the file's own flags."""
+    for one in findings:
+        if one.name == "field order" and one.severity is Severity.CLEAR and _sure(one):
+            return {"deinterlace.order": "tff" if one.says.startswith("top") else "bff"}
+    return {}
+
+
+def _sure(finding: Finding) -> bool:
+    return finding.confidence >= _SURE
+
+
+def _holds(need: str, facts: Facts) -> bool:
+    if need.startswith("!"):
+        return need[1:] not in facts
+    return any(name in facts for name in need.split("|"))
+
+
+def _clause(need: str, facts: Facts) -> str:
+    return next((facts[name] for name in need.split("|") if name in facts), "")
+
+
+def facts_of(info: MediaInfo, findings: Sequence[Finding]) -> Facts:
+    """What holds of a source, each with its clause; findings that are not sure hold nothing."""
+    found = {one.name: one for one in findings}
+    return MappingProxyType({**_of_header(info), **_of_pictures(found)})
+
+
+def _of_header(info: MediaInfo) -> dict[str, str]:
+    video = info.video
+    facts: dict[str, str] = {}
+    size = f"{video.width}x{video.height}"
+    lines = min(video.width, video.height)
+    if info.is_still:
+        facts["still"] = "it is a single picture"
+    if lines <= 600 and max(video.width, video.height) <= 1024:
+        facts["sd"] = f"standard definition, {size}"
+    elif lines < 1400:
+        facts["hd"] = f"high definition, {size}"
+    else:
+        facts["uhd"] = f"ultra high definition, {size}"
+    if lines <= 484 and max(video.width, video.height) <= 864:
+        facts["small"] = f"a small picture, {size}"
+    if video.height == 576:
+        facts["pal size"] = f"the size of PAL, {size}"
+    if video.height in (480, 486):
+        facts["ntsc size"] = f"the size of NTSC, {size}"
+    codec = video.stream.codec
+    if codec == "dvvideo":
+        facts["dv"] = "DV"
+    if codec == "mpeg2video":
+        facts["mpeg2"] = "MPEG-2, as on DVD"
+    if codec in _OLD_CODECS:
+        facts["old codec"] = f"{codec}, as early digital cameras and the early web used"
+    if video.average_rate is not None and video.average_rate <= Fraction(41, 2):
+        facts["slow"] = f"{float(video.average_rate):.4g} pictures a second"
+    if video.color.transfer.name in ("PQ", "HLG"):
+        facts["hdr"] = f"HDR ({video.color.transfer.name})"
+    if video.format.log2_chroma_w == 0 and video.format.color_planes == 3:
+        facts["full chroma"] = "colour at full resolution"
+    return facts
+
+
+_BY_FINDING: Mapping[str, tuple[str, Severity]] = MappingProxyType(
+    {
+        "weave": ("weave", Severity.SLIGHT),
+        "flicker": ("flicker", Severity.SLIGHT),
+        "dirt": ("dirt", Severity.CLEAR),
+        "scratches": ("scratches", Severity.CLEAR),
+        "chroma shift": ("displaced colour", Severity.SLIGHT),
+        "head switch": ("head switch", Severity.SLIGHT),
+        "grain": ("grain", Severity.SLIGHT),
+        "noise": ("noise", Severity.SLIGHT),
+        "chroma noise": ("chroma noise", Severity.SLIGHT),
+        "chroma bandwidth": ("smeared colour", Severity.SLIGHT),
+        "blockiness": ("coded", Severity.SLIGHT),
+        "starved texture": ("coded", Severity.CLEAR),
+        "resolution": ("soft", Severity.SLIGHT),
+        "colour cast": ("colour cast", Severity.CLEAR),
+        "levels": ("faded", Severity.CLEAR),
+        "colour": ("monochrome", Severity.SLIGHT),
+        "duplicates": ("held pictures", Severity.CLEAR),
+        "drawing": ("drawn", Severity.SLIGHT),
+    }
+)
+"""Finding -> the fact that it makes, from which severity on."""
+
+_CADENCE_FACTS: Mapping[str, str] = MappingProxyType(
+    {
+        "interlaced video": "interlaced",
+        "3:2 pulldown of film": "telecine",
+        "3:2 pulldown by flags alone": "telecine",
+        "2:2 film, half a frame late": "phase-shifted",
+        "fields that mix two pictures": "blended",
+        "several cadences in turn": "hybrid",
+        "whole pictures": "whole pictures",
+        "whole pictures, flagged interlaced": "whole pictures",
+        "whole pictures, some shown twice or more": "whole pictures",
+        "too little moves to tell": "still scene",
+    }
+)
+
+
+def _of_pictures(found: Mapping[str, Finding]) -> dict[str, str]:
+    facts: dict[str, str] = {}
+    for name, (fact, least) in _BY_FINDING.items():
+        one = found[name]
+        if one.severity >= least and _sure(one):
+            facts.setdefault(fact, _said(one))
+    cadence = found["cadence"]
+    if _sure(cadence) or cadence.severity <= Severity.ABSENT:
+        facts[_CADENCE_FACTS[cadence.says]] = f"fields: {cadence.says}"
+    marks = [name for name in ("dirt", "scratches", "flicker", "weave") if name in facts]
+    if _is_worn(found, marks):
+        facts["worn"] = facts[marks[0]]
+    troubles = ("noise", "coded", "soft", "dirt", "scratches", "flicker", "weave")
+    if not any(name in facts for name in troubles):
+        facts["clean"] = "no noise, blocks, softness, dirt, flicker or weave was seen"
+    return facts
+
+
+def _is_worn(found: Mapping[str, Finding], marks: Sequence[str]) -> bool:
+    """Two marks of film, or one that nobody overlooks."""
+    clear = any(found[name].severity >= Severity.CLEAR for name in marks)
+    return len(marks) >= 2 or clear
+
+
+def _said(finding: Finding) -> str:
+    if finding.value is None:
+        return finding.says
+    unit = f" {finding.unit}" if finding.unit else ""
+    return f"{finding.name}: {finding.says} ({finding.value:.4g}{unit})"

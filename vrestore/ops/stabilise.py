@@ -1,0 +1,271 @@
+"""Gate weave and splice jumps taken out: the camera's own movement stays.
+
+A projector's or scanner's worn gate lets every frame sit a little elsewhere, and a splice throws a
+frame up or down.  Per shot, the picture's motion is followed (`globalmotion`), the course that the
+camera meant is found in it (`steadypath`), and each frame is moved from where it lies to where the
+camera meant it (`shift`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+import torch
+
+from vrestore.media import Coding, Frame
+from vrestore.notes import ShotNote
+from vrestore.ops.buffers import Alloc
+from vrestore.ops.globalmotion import FollowMotion, Motion
+from vrestore.ops.resample import Axis, Kernel, resample_plane
+from vrestore.ops.shift import Displacement, displaced
+from vrestore.ops.shotwise import ShotTreatment, Shotwise
+from vrestore.ops.standards import chroma_offset
+from vrestore.ops.steadypath import Series, SteadyPath
+
+__all__ = ["Stabilise", "StabiliseConfig"]
+
+LOOKAHEAD = 12
+"""Frames that the course is fitted ahead of the frame being moved."""
+
+_PATIENCE = 4.0
+"""Standard deviations of evidence that it takes for the camera to be believed to move."""
+
+_FLOOR = 4e-5
+"""Least weave assumed, as a share of the picture's width: 0.03 samples of 720.  This and the shares
+below are never less than that of a picture of `_LEAST_WIDTH`, on which samples set the bound."""
+
+_LEAST_WIDTH = 500
+
+_STEADY = 1e-4
+"""Weave below which a shot is steady and stays as it is, as a share of the width: 0.07 of 720."""
+
+_ERRORS = 1.2
+"""Weave below so many times what the measurement may be wrong by is none."""
+
+_JUMP = 7e-4
+"""Displacement, as a share of the width, that is put right even in a steady shot: 0.5 of 720."""
+
+_NOTHING = 0.02
+"""Shift in samples below which a frame's planes are left untouched."""
+
+_MARGIN = 3.0
+"""Crop, in standard deviations of the weave that a shot's first frames show."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StabiliseConfig:
+    """Section [stabilise] of a preset: gate weave and splice jumps."""
+
+    strength: float = 0.0
+    """How much of the weave is taken out, 0 (off) to 1."""
+
+    max_shift: float = 1.5
+    """The farthest a frame is moved, in per cent of the picture's width; 0.1 to 10."""
+
+    edges: Literal["fill", "crop"] = "fill"
+    """What becomes of the strip that a moved frame leaves bare: filled by repeating the edge, or
+    cropped away with the picture scaled up to its size, by one factor for the whole shot."""
+
+    rotation: bool = False
+    """Take out the turning too, as small gauges show it."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"strength must be 0 to 1, got {self.strength}")
+        if not 0.1 <= self.max_shift <= 10:
+            raise ValueError(f"max_shift must be 0.1 to 10, got {self.max_shift}")
+        if self.edges not in ("fill", "crop"):
+            raise ValueError(f"edges must be fill or crop, got {self.edges!r}")
+
+
+class Stabilise(Shotwise):
+    """Op: UNIT frames of any format with the weave taken out, one shot at a time.
+
+    A shot without weave comes back as it went in, the very same planes.  `stabilise.strength` and
+    `stabilise.max_shift` of a shot's tuning override the configuration's.  The note's curves give,
+    per frame, how far it lay and lies from the camera's course, in luma samples.
+    """
+
+    def __init__(self, config: StabiliseConfig, *, alloc: Alloc | None = None) -> None:
+        def begin(frame: Frame) -> ShotTreatment:
+            tuning = frame.tuning
+            return _Shot(
+                frame,
+                replace(
+                    config,
+                    strength=tuning.get("stabilise.strength", config.strength),
+                    max_shift=tuning.get("stabilise.max_shift", config.max_shift),
+                ),
+                alloc,
+            )
+
+        super().__init__(begin, LOOKAHEAD)
+
+
+@dataclass(slots=True)
+class _Curves:
+    before: list[tuple[float, float, float]] = field(default_factory=list)
+    after: list[tuple[float, float, float]] = field(default_factory=list)
+    moved: int = 0
+
+
+class _Shot:
+    """One shot.  Its course's values are x, y and the turning, in samples at the corners."""
+
+    def __init__(self, frame: Frame, config: StabiliseConfig, alloc: Alloc | None) -> None:
+        self._config, self._alloc = config, alloc
+        self._first, self._width = frame.index, frame.width
+        self._scale = max(frame.width, _LEAST_WIDTH)
+        self._radius = math.hypot(frame.width, frame.height) / 2
+        self._motion = FollowMotion()
+        self._path = SteadyPath(np.full(3, _FLOOR * self._scale), _PATIENCE, LOOKAHEAD)
+        self._held: deque[tuple[Frame, Motion]] = deque()
+        self._woven = False
+        self._crop: float | None = None
+        self._before: Series | None = None
+        self._curves = _Curves()
+
+    def push(self, frame: Frame) -> Iterable[Frame]:
+        if frame.coding is not Coding.UNIT:
+            raise ValueError("Stabilise takes UNIT frames; put Normalise before it")
+        if self._config.strength == 0:
+            yield frame
+            return
+        motion = self._motion.push(frame)
+        self._held.append((frame, motion))
+        where = np.array([motion.x, motion.y, motion.angle * self._radius])
+        self._path.extend(where, np.ones(3), joined=motion.share > 0)
+        if self._path.ready:
+            yield self._settle()
+
+    def finish(self) -> Iterable[Frame]:
+        while self._held:
+            yield self._settle()
+
+    def note(self) -> ShotNote | None:
+        curves = self._curves
+        if not curves.before:
+            return None
+        before, after = np.array(curves.before), np.array(curves.after)
+        return ShotNote(
+            stage="stabilise",
+            first=self._first,
+            frames=len(before),
+            values={
+                "moved_share": curves.moved / len(before),
+                "crop_share": self._crop or 0.0,
+                **_rms("weave_before", before),
+                **_rms("weave_after", after),
+            },
+            curves={
+                f"{name}_{when}": tuple(values[:, axis].tolist())
+                for when, values in (("before", before), ("after", after))
+                for axis, name in enumerate(("weave_x", "weave_y", "turn"))
+            },
+        )
+
+    def _settle(self) -> Frame:
+        self._look_for_weave()
+        course = self._path.settle()
+        frame, motion = self._held.popleft()
+        where = np.array([motion.x, motion.y, motion.angle * self._radius])
+        off = where - course
+        back = self._taken_out(where, off)
+        self._before = where
+        if self._crop is None:
+            self._crop = self._margin(off) if self._config.edges == "crop" else 0.0
+        self._curves.before.append((float(off[0]), float(off[1]), float(off[2])))
+        left = off - back
+        self._curves.after.append((float(left[0]), float(left[1]), float(left[2])))
+        if not back.any() and self._crop == 0:
+            return frame
+        self._curves.moved += bool(back.any())
+        by = Displacement(x=float(back[0]), y=float(back[1]), angle=float(back[2]) / self._radius)
+        return replace(
+            frame,
+            ready=None,
+            planes=tuple(self._plane(frame, number, by) for number in range(len(frame.planes))),
+        )
+
+    def _look_for_weave(self) -> None:
+        """Whether the shot trembles by more than measuring it does; once it did, it does."""
+        if self._woven or len(self._held) + len(self._curves.before) < 4:
+            return
+        errors = float(np.median([motion.error for _, motion in self._held]))
+        least = max(_STEADY * self._scale, _ERRORS * errors)
+        self._woven = bool((self._path.tremor()[:2] > least).any())
+
+    def _taken_out(self, where: Series, off: Series) -> Series:
+        """What is taken out of how far a frame lies off its course."""
+        limit = self._config.max_shift / 100 * self._width
+        if not (self._woven or self._jumped(where, off)):
+            return np.zeros(3)
+        back = np.clip(off, -limit, limit) * self._config.strength
+        if not self._config.rotation:
+            back[2] = 0.0
+        back[np.abs(back) < _NOTHING] = 0.0
+        return back
+
+    def _jumped(self, where: Series, off: Series) -> bool:
+        """Whether a frame of a steady shot lies apart from both its neighbours, as at a splice."""
+        if self._before is None or not self._held:
+            return False
+        _, ahead = self._held[0]
+        apart = where[:2] - (self._before[:2] + np.array([ahead.x, ahead.y])) / 2
+        least = _JUMP * self._scale
+        return bool(((np.abs(apart) > least) & (np.abs(off[:2]) > least)).any())
+
+    def _margin(self, off: Series) -> float:
+        """The share of each side that is cropped away, for the whole shot."""
+        if not self._woven:
+            return 0.0
+        reach = float(np.max(_MARGIN * self._path.tremor() + np.abs(off)))
+        return min(reach, self._config.max_shift / 100 * self._width) / self._width
+
+    def _plane(self, frame: Frame, number: int, by: Displacement) -> torch.Tensor:
+        form, plane = frame.format, frame.planes[number]
+        chroma = form.is_chroma(number)
+        moved = displaced(
+            plane,
+            by,
+            log2_w=form.log2_chroma_w if chroma else 0,
+            log2_h=form.log2_chroma_h if chroma else 0,
+            alloc=self._alloc,
+        )
+        if number >= form.color_planes:
+            moved.clamp_(0, 1)
+        return moved if not self._crop else self._cropped(frame, number, moved)
+
+    def _cropped(self, frame: Frame, number: int, plane: torch.Tensor) -> torch.Tensor:
+        """The middle of a plane at its full size, siting kept."""
+        assert self._crop is not None
+        form = frame.format
+        share = Fraction(self._crop).limit_denominator(1 << 16)
+        offsets = (0.5, 0.5)
+        if form.is_chroma(number):
+            offsets = chroma_offset(
+                frame.color.chroma_location, form.log2_chroma_w, form.log2_chroma_h
+            )
+        horizontal, vertical = (
+            Axis(
+                in_size=size,
+                out_size=size,
+                ratio=1 / (1 - 2 * share),
+                in_offset=offset - float(share) * size,
+                out_offset=offset,
+                kernel=Kernel.LANCZOS3,
+            )
+            for size, offset in zip((plane.shape[1], plane.shape[0]), offsets, strict=True)
+        )
+        return resample_plane(plane, vertical, horizontal, self._alloc)
+
+
+def _rms(name: str, values: Series) -> dict[str, float]:
+    x, y, _ = np.sqrt(np.square(values).mean(axis=0))
+    return {f"{name}_x_px": float(x), f"{name}_y_px": float(y)}

