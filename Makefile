@@ -62,8 +62,9 @@ check: lint test  ## lint, then test
 bench: $(VENV)/.installed  ## measure every stage at 270p, 1080p and 2160p
 	$(BIN)/vrestore bench --frames 12 $(ARGS)
 
-gallery: $(VENV)/.installed  ## before/after pictures of the sample with every preset
+gallery: $(VENV)/.installed-dev  ## before/after pictures of the sample and of real clips
 	$(BIN)/python docs/gallery.py $(ARGS)
+	$(BIN)/python docs/crops.py --real
 
 clean:  ## remove the environment and everything that was made
 	rm -rf $(VENV) output build dist

@@ -1,10 +1,10 @@
-"""Before/after pictures of real clips, to be looked at.
+"""Before/after pictures of real clips, by the diagnosis and by the preset made for them.
 
-    python docs/gallery.py [CLIP ...] [--model NAME] [--scale N]
+    python docs/gallery.py [CLIP ...] [--preset NAME ...] [--frames N]
 
-Without clips: the sample, and the film and tape clips of `shared/data` where that folder lies
-beside the checkout.  Those may not enter the repository, so everything goes to `output/gallery`,
-which git ignores.
+Without clips: the sample, and the real clips of `shared/data` where that folder lies beside the
+checkout.  Those may not enter the repository, so pictures go to `output/gallery`, which git
+ignores, and a table of what was diagnosed and done goes to standard output.
 """
 
 from __future__ import annotations
@@ -12,15 +12,26 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import vrestore
+from vrestore.notes import ShotNote
 from vrestore.review.comparison import save_comparison
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("old_film", "real_lowquality", "interlaced", "anime")
-SUFFIXES = {".avi", ".mkv", ".mov", ".mp4", ".mpg", ".ogv", ".vob", ".webm"}
+FITTING: Mapping[str, str] = {
+    "old_film": "film-16mm",
+    "interlaced": "dvd-interlaced",
+    "real_lowquality": "digital-early",
+    "anime": "anime-digital",
+    "hdr": "plain",
+}
+"""Folder of shared clips -> the preset made for such sources."""
+
+SUFFIXES = {".avi", ".m2v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm"}
 FRAMES = 30
 """Enough for a temporal model to reach its steady state."""
 
@@ -30,45 +41,60 @@ def default_clips() -> list[Path]:
     shared = ROOT.parent / "shared" / "data"
     found = [
         path
-        for folder in FOLDERS
+        for folder in FITTING
         for path in sorted((shared / folder).rglob("*"))
         if path.suffix.lower() in SUFFIXES
     ]
     return [ROOT / "sample_media" / "bunny.mkv", *found]
 
 
-def show(clip: Path, folder: Path, model: str, scale: int) -> Path:
-    """Restores the beginning of a clip and writes the picture of its last restored frame."""
-    picture = folder / f"{clip.stem}-{model}-x{scale}.png"
-    overrides = {
-        "restore.model": model,
-        "size.scale": scale,
-        "input.frames": f"0:{FRAMES}",
-        "encode.encoder": "ffv1",
-    }
+def show(clip: Path, folder: Path, preset: str, frames: int) -> str:
+    """Restores the beginning of a clip, writes the picture of its last frame; a row of the table."""
+    picture = folder / f"{clip.stem}-{preset}.png"
+    overrides = {"input.frames": f"0:{frames}", "encode.encoder": "ffv1", "size.scale": 1}
     with tempfile.TemporaryDirectory() as scratch:
         result = str(Path(scratch) / "restored.mkv")
-        report = vrestore.restore(str(clip), result, overrides=overrides)
-        rate = report.plan.info.video.average_rate or Fraction(25)
-        save_comparison(str(clip), result, picture, (report.frames - 1) / rate)
-    return picture
+        report = vrestore.restore(str(clip), result, preset=preset, overrides=overrides)
+        rate = report.plan.output_rate or Fraction(25)
+        save_comparison(str(clip), result, picture, max(0, report.frames - 2) / rate)
+    diagnosis = report.plan.diagnosis
+    why = "" if diagnosis is None else "; ".join(diagnosis.suggestion.reasons)
+    done = ", ".join(did(report.notes)) or "network alone"
+    fields = str(report.plan.fields)
+    made = f"{report.plan.preset.name} | {report.decoded.emitted} -> {report.frames}"
+    return f"| {clip.name} | {preset} | {made} | {why} | {fields}{'; ' if fields else ''}{done} |"
+
+
+def did(notes: Sequence[ShotNote]) -> list[str]:
+    """The stages and their numbers, averaged over the shots."""
+    values: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for note in notes:
+        for name, value in note.values.items():
+            values[note.stage, name].append(value)
+    by_stage: dict[str, list[str]] = defaultdict(list)
+    for (stage, name), found in values.items():
+        by_stage[stage].append(f"{name} {sum(found) / len(found):.3g}")
+    return [f"{stage} ({', '.join(numbers[:4])})" for stage, numbers in by_stage.items()]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="*", type=Path)
-    parser.add_argument("--model", default="auto")
-    parser.add_argument("--scale", type=int, default=2)
+    parser.add_argument("--preset", nargs="+", default=[])
+    parser.add_argument("--frames", type=int, default=FRAMES)
     words = parser.parse_args()
     folder = ROOT / "output" / "gallery"
     folder.mkdir(parents=True, exist_ok=True)
     failed = 0
+    print("| clip | asked for | preset | frames | because | done |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for clip in words.clips or default_clips():
-        try:
-            print(show(clip, folder, words.model, words.scale), flush=True)
-        except vrestore.VRestoreError as error:
-            failed += 1
-            print(f"{clip}: {error}", file=sys.stderr)
+        for preset in words.preset or ["auto", FITTING.get(clip.parent.name, "plain")]:
+            try:
+                print(show(clip, folder, preset, words.frames), flush=True)
+            except vrestore.VRestoreError as error:
+                failed += 1
+                print(f"| {clip.name} | {preset} | refused | | {error} | |", flush=True)
     return 1 if failed else 0
 
 

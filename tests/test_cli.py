@@ -265,7 +265,7 @@ def test_the_shell_completes_verbs():
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "_VRESTORE_COMPLETE": "complete_bash",
-        "COMP_WORDS": "vrestore pre",
+        "COMP_WORDS": "vrestore pres",
         "COMP_CWORD": "1",
     }
     command = [sys.executable, "-m", "vrestore"]

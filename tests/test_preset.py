@@ -60,7 +60,7 @@ def test_plain_and_the_dataclasses_agree_so_that_plain_adds_nothing():
     assert [s.value for s in plain.settings()] == [s.value for s in empty.settings()]
 
 
-def test_auto_is_plain_for_now():
+def test_auto_is_plain_until_a_diagnosis_has_chosen():
     auto, plain = preset.load("auto"), preset.load("plain")
     assert [s.value for s in auto.settings()] == [s.value for s in plain.settings()]
 

@@ -216,6 +216,8 @@ class Assembly:
 def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
     """Opens both files and connects the stages.  Raises InputError, OutputError, EncodeError."""
     assert planned.output is not None, "a still has no pipeline"
+    tally, witness, pool, book = _Tally(), Witness(), BufferPool(), NoteBook()
+    restoring, fields = _stages(planned, pool, tally, witness, book)
     info = planned.info
     numbered = planned.preset.cuts.file is not None or planned.shots is not None
     decoder = Decoder(
@@ -235,34 +237,36 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
     except BaseException:
         decoder.close()
         raise
-    tally, witness, pool, book = _Tally(), Witness(), BufferPool(), NoteBook()
-    restoring, fields = _stages(planned, pool, tally, witness, book)
-    stages = [*restoring, ("encode", encoder)]
-    pipeline = Pipeline(
-        ("decode", decoder),
-        stages,
-        ("mux", muxer),
-        depths=[*[planned.memory.depth] * len(stages), _PACKETS],
-        device=planned.device,
-    )
-    return Assembly(
-        pipeline=pipeline,
-        decoder=decoder,
-        encoder=encoder,
-        muxer=muxer,
-        tally=tally,
-        witness=witness,
-        fields=fields,
-        book=book,
-        pool=pool,
-    )
+    try:
+        pipeline = Pipeline(
+            ("decode", decoder),
+            [*restoring, ("encode", encoder)],
+            ("mux", muxer),
+            depths=[*[planned.memory.depth] * (len(restoring) + 1), _PACKETS],
+            device=planned.device,
+        )
+        return Assembly(
+            pipeline=pipeline,
+            decoder=decoder,
+            encoder=encoder,
+            muxer=muxer,
+            tally=tally,
+            witness=witness,
+            fields=fields,
+            book=book,
+            pool=pool,
+        )
+    except BaseException:
+        muxer.abort()
+        decoder.close()
+        raise
 
 
 def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) -> Report:
     run = assemble(planned, overwrite=overwrite)
-    observe = None if observer is None else _observing(observer, planned, run.tally)
-    stats = run.pipeline.run(observe)
     try:
+        observe = None if observer is None else _observing(observer, planned, run.tally)
+        stats = run.pipeline.run(observe)
         _account(run)
         assert planned.output is not None
         verify_output(planned.output, run.muxer)

@@ -232,7 +232,7 @@ def dirt_table(paths: Sequence[Path]) -> None:
         ("clean", unpainted),
     ]
     for key, (name, paint) in enumerate(cases):
-        count = film_case(paths, lambda: Dirt(DirtConfig(strength=0.5)), paint, 6, key)
+        count = film_case(paths, lambda: Dirt(DirtConfig(strength=0.5)), paint, 8, key)
         print(count.row(name), flush=True)
     kept = objects_kept(paths)
     print(f"\nFast objects: {kept[1]} of {kept[0]} views kept ({kept[1] / max(1, kept[0]):.3f}).")
@@ -353,7 +353,9 @@ def tape_table(paths: Sequence[Path], length: int = 13) -> None:
             rng = np.random.default_rng([SEED, 40 + key, number])
             planes = to_ycbcr(excerpt(path, rng, length), "601")
             if "still" in name:
-                planes = planes[:1].expand_as(planes) + 0.004 * damage.noise_like(rng, *planes.shape)
+                planes = planes[:1].expand_as(planes) + 0.004 * damage.noise_like(
+                    rng, *planes.shape
+                )
             truth, source = frames_of_ycbcr(planes), frames_of_ycbcr(fault(planes, rng))
             out = run(Tape(config), source)
             chosen = (1, 2) if plane else (0,)

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vrestore.errors import InputError, ModelError
+from vrestore.errors import InputError, ModelError, PresetError
 from vrestore.models import registry
 from vrestore.ops.resample import Kernel
 from vrestore.review.metrics import psnr
@@ -192,6 +192,15 @@ def test_a_training_is_held_against_what_was_trained_alike(tmp_path: Path):
     assert "twin" in field.single_image and "fusion" not in field.single_image
     assert (twin.steps, twin.manifest, twin.temporal) == (7, "research", False)
     assert participants([LITE], [cell, median]).trials == []
+
+
+def test_a_twin_may_be_named_for_a_model_and_no_name_stands_for_two(tmp_path: Path):
+    path = checkpoint(tmp_path, "cell", temporal=False)
+    twin = contender("twin-lite", path)
+    (trial,) = participants([LITE], [twin]).trials
+    assert (trial.name, dict(trial.others)) == ("lite", {TWIN: twin.method})
+    with pytest.raises(PresetError, match="names two"):
+        participants([LITE], [contender("lite", path)])
 
 
 def test_damaged_clips_are_scored_for_everybody(tmp_path: Path):

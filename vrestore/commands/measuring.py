@@ -76,7 +76,8 @@ def quality(
         list[str] | None,
         typer.Option(
             "--rival", metavar="NAME=CHECKPOINT",
-            help="A training to measure beside the models; may be repeated.",
+            help="A training to measure beside the models; may be repeated. The name twin-MODEL "
+            "makes it the single-image twin of that model.",
         ),
     ] = None,
     only: Annotated[

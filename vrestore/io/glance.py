@@ -10,6 +10,7 @@ from itertools import islice
 import av
 from av.video.stream import VideoStream
 
+from vrestore.io import tags
 from vrestore.io.formats import planes_of, sample_format, to_native
 from vrestore.io.selection import DecodeConfig
 from vrestore.io.source import OpenSource, open_source
@@ -18,12 +19,19 @@ from vrestore.media import Coding, Frame, MediaInfo, Timestamp
 __all__ = ["glance"]
 
 
+_USUAL_RATE = Fraction(25)
+"""Pictures a second, where the source does not tell."""
+
+
 def glance(info: MediaInfo, config: DecodeConfig, *, places: int, frames: int) -> Iterator[Frame]:
     """Up to `frames` pictures from each of `places` places spread over the source's length.
 
     Each place begins at the key picture that seeking finds; a source that cannot seek, or whose
-    length is not known, is read from its beginning alone.  Damaged pictures and pictures of another
-    size than the source's are left out.  Raises InputError where it cannot be opened.
+    length is not known, is read from its beginning alone.  Pictures that are damaged, of another
+    size than the source's, or not later than the one given before are left out.  Frames carry the
+    fields' order as flagged; their `index` follows from their time at the source's average rate,
+    and is that of the picture where the rate is constant.  Raises InputError where the source
+    cannot be opened.
     """
     video = info.video
     source = open_source(info.path, fps=config.rate, start_number=config.start_number)
@@ -31,19 +39,36 @@ def glance(info: MediaInfo, config: DecodeConfig, *, places: int, frames: int) -
         stream = source.container.streams[video.stream.index]
         assert isinstance(stream, VideoStream)
         stream.thread_type = "AUTO"
-        for number, picture in enumerate(_pictures(source, stream, info, places, frames)):
+        parity = tags.FieldParity()
+        base = stream.time_base or video.time_base
+        period = 1 / ((video.average_rate or _USUAL_RATE) * base)
+        start: int | None = None
+        latest: tuple[int, int] | None = None
+        """Time and index of the frame given before."""
+        for picture in _pictures(source, stream, info, places, frames):
             native = to_native(picture)
             same_size = (picture.width, picture.height) == (video.width, video.height)
             if not same_size or sample_format(native.format.name) != video.format:
                 continue
+            pts = picture.pts
+            if pts is None:
+                pts = round(period) + latest[0] if latest else 0
+            start = pts if start is None else start
+            index = round((pts - start) / period)
+            if latest is not None:
+                if pts <= latest[0]:
+                    continue
+                index = max(index, latest[1] + 1)
+            latest = pts, index
             yield Frame(
                 planes=planes_of(native),
                 format=video.format,
                 coding=Coding.CODE,
                 color=video.color,
                 duration=1,
-                index=number,
-                timestamp=Timestamp(pts=picture.pts or number, time_base=video.time_base),
+                index=index,
+                timestamp=Timestamp(pts=pts, time_base=base),
+                field_order=parity.of(picture),
             )
 
 

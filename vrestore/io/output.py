@@ -123,18 +123,23 @@ def open_output(
     `frames` is the expected number, for the free-space check.  Raises OutputError or EncodeError.
     """
     destination = _destination(plan, overwrite=overwrite)
-    destination.claim(plan.expected_bytes(frames, info.size_bytes))
-    muxer = Muxer(
-        destination,
-        plan.container,
-        plan.choice,
-        plan.target,
-        plan.config,
-        info,
-        plan.streams,
-        span=span,
-    )
-    return Encoder(muxer.video, plan.choice, plan.target), muxer
+    try:
+        destination.claim(plan.expected_bytes(frames, info.size_bytes))
+        muxer = Muxer(
+            destination,
+            plan.container,
+            plan.choice,
+            plan.target,
+            plan.config,
+            info,
+            plan.streams,
+            span=span,
+        )
+        return Encoder(muxer.video, plan.choice, plan.target), muxer
+    except BaseException:
+        # Ctrl-C between any two lines must not leave a part either.
+        destination.discard()
+        raise
 
 
 def _destination(plan: OutputPlan, *, overwrite: bool) -> Destination:

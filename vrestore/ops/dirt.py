@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 
 from vrestore.media import Coding, ColorModel, Frame
 from vrestore.notes import ShotNote
@@ -25,9 +26,19 @@ __all__ = ["Dirt", "DirtConfig", "dirt_density"]
 _STEEPEST, _FLATTEST = 2.4, 4.0
 """Threshold of a spike in standard deviations of the noise, at strength 1 and 0."""
 
-_BAR = 0.9
+_BAR = 1.0
 """Least `_score` at strength 0.5; the score's weights were fitted, by logistic regression, on
 synthetic dirt in one half of the clips that training uses."""
+
+_ONE_SIDED = 1.0
+"""How much more is asked for where both other frames lie on one side: what a moving thing covers
+or uncovers there is missing in both."""
+
+_UNSTEADY = 0.8
+"""How much more is asked for per e-fold of `Dirt._unsteady`, in samples."""
+
+_FLICKER = 0.05
+"""Largest difference of brightness, on the unit scale, that is taken for flicker."""
 
 _LARGEST = 0.02
 """Share of the picture above which a region is no dirt."""
@@ -85,7 +96,7 @@ class _Link:
     """Vectors from the one to the other."""
 
     aligned: torch.Tensor
-    """(H, W) luma of the other, aligned to the one."""
+    """(H, W) luma of the other, aligned to the one in place and brightness."""
 
 
 @dataclass(slots=True)
@@ -166,7 +177,8 @@ class Dirt:
         if (one, other) not in self._links:
             here, there = self._view(one), self._view(other)
             flow = estimate(here.levels, there.levels)
-            self._links[one, other] = _Link(flow, displace(there.luma[None, None], flow)[0, 0])
+            aligned = displace(there.luma[None, None], flow)[0, 0]
+            self._links[one, other] = _Link(flow, _levelled(aligned, here.luma))
         return self._links[one, other]
 
     def _settled(self, number: int, others: tuple[int, int]) -> Frame:
@@ -206,16 +218,27 @@ class Dirt:
         threshold = _FLATTEST + (_STEEPEST - _FLATTEST) * self._strength
         spikes = find_spikes(luma, one, two, threshold, without=splice)
         if spikes is not None:
-            bar = _BAR + 2.0 * (0.5 - self._strength)
-            dirty = (_score(spikes) > bar) & (
-                spikes.regions.areas < max(60.0, _LARGEST * luma.numel())
-            )
+            one_sided_pair = (others[0] - number) * (others[1] - number) > 0
+            bar = _BAR + 2.0 * (0.5 - self._strength) + _ONE_SIDED * one_sided_pair
+            bar = bar + _UNSTEADY * self._unsteady(spikes, number, others).log1p()
+            dirty = (_score(spikes) > bar) & (spikes.contrast > 0.045 - 0.03 * self._strength)
+            dirty &= spikes.regions.areas < max(60.0, _LARGEST * luma.numel())
             dirty &= ~self._coloured(spikes, number, others)
             dirty &= ~self._flying(spikes, dirty, number, others)
             regions = spikes.regions.keep(dirty)
             self._tally.regions += regions.count
             mask[regions.rows, regions.columns] = True
         return mask if bool(mask.any()) else None
+
+    def _unsteady(self, spikes: Spikes, number: int, others: tuple[int, int]) -> torch.Tensor:
+        """(count,) how far, in samples, the motion to the two others is from even motion."""
+        ratio = (others[1] - number) / (others[0] - number)
+        one, two = (self._link(number, other).flow for other in others)
+        bend = (two - ratio * one).square().sum(1, keepdim=True).sqrt()
+        # The worst of the cells around: damage and motion meet at the edge of things.
+        worst = F.max_pool2d(bend, 3, 1, 1)[0, 0]
+        regions = spikes.regions
+        return regions.mean(worst[regions.rows // CELL, regions.columns // CELL])
 
     def _coloured(self, spikes: Spikes, number: int, others: tuple[int, int]) -> torch.Tensor:
         """(count,) bool: regions farther from grey than what the others show there."""
@@ -274,6 +297,17 @@ class Dirt:
                 curves={"share_changed": tuple(tally.shares)},
             )
         )
+
+
+def _levelled(plane: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The plane with the other's brightness, region by region: what is left of flicker is no dirt.
+
+    Means of clipped differences over some fifty samples; a speck hardly moves them.
+    """
+    apart = (like - plane).clamp_(-_FLICKER, _FLICKER)[None, None]
+    cells = F.avg_pool2d(apart, 16, ceil_mode=True, count_include_pad=False)
+    wide = F.avg_pool2d(cells, 3, 1, 1, count_include_pad=False)
+    return plane + F.interpolate(wide, size=plane.shape, mode="bilinear")[0, 0]
 
 
 def _score(spikes: Spikes) -> torch.Tensor:

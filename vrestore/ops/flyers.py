@@ -18,6 +18,9 @@ __all__ = ["Blobs", "blobs", "on_a_way"]
 _FARTHEST = 0.13
 """Longest way from frame to frame, as a share of the picture's width."""
 
+_NEAREST = 28.0
+"""The same in samples, at least."""
+
 _SLACK = 3.0
 """Samples by which the third place may miss the straight way, besides a share of its length."""
 
@@ -28,7 +31,7 @@ _TONE = 0.2
 _GROWTH = 1.1
 """Largest difference of the logarithm of the area: three times."""
 
-_CHANCE = 0.12
+_CHANCE = 0.06
 """Matches by chance, expected at a region, above which a match proves nothing."""
 
 
@@ -68,7 +71,7 @@ def on_a_way(
         return torch.zeros(suspects.x.numel(), dtype=torch.bool, device=suspects.x.device)
     way_x, way_y = first.x - suspects.x[:, None], first.y - suspects.y[:, None]
     way = (way_x.square() + way_y.square()).sqrt()
-    reach = _FARTHEST * size[0]
+    reach = max(_NEAREST, _FARTHEST * size[0])
     one = (way < reach) & (way > 0.5 * suspects.area[:, None].sqrt()) & _alike(suspects, first)
     index, partner = one.nonzero(as_tuple=True)
     x = suspects.x[index] + ratio * way_x[index, partner]

@@ -19,7 +19,7 @@ from vrestore.media import Coding, Frame
 from vrestore.notes import ShotNote
 from vrestore.ops.infill import luma_of
 
-__all__ = ["Scratches", "ScratchesConfig", "find_lines"]
+__all__ = ["Lines", "Scratches", "ScratchesConfig", "find_lines"]
 
 _AHEAD = 3
 """Frames that are looked ahead, and back."""
@@ -33,13 +33,16 @@ _FAR = 9
 _BEND = 0.18
 """Share of the bend between far and near sides that goes on to the middle, for a parabola."""
 
-_ALONE = 3.0
+_ALONE = 2.6
 """How many times higher than the columns around a line is."""
+
+_BOTH = 0.45
+"""Least share of a line's height by which it stands out from either side."""
 
 _STRIPS = 12
 """Parts of the height in which a line is looked for by itself."""
 
-_CLEAR = 3.5
+_CLEAR = 2.8
 """Mean height of a line in a strip, in standard errors, at strength 0.5."""
 
 _SHARE = 0.3
@@ -48,7 +51,7 @@ _SHARE = 0.3
 _KEPT = 0.6
 """Share of the frames around that must show it."""
 
-_DRIFT = 2.5
+_DRIFT = 1.6
 """Largest move from one frame to the next, in samples."""
 
 _STILL = 0.5
@@ -116,7 +119,7 @@ def find_lines(luma: torch.Tensor, clear: float = _CLEAR) -> Lines:
     def per_strip(values: torch.Tensor) -> torch.Tensor:
         return values.view(strips, rows, width).mean(1)
 
-    high, step = per_strip(plain), 0.5 * per_strip(left - right)
+    from_left, from_right = per_strip(beside(0) - 0.5 * left), per_strip(beside(0) - 0.5 * right)
     scale = above[:: max(1, rows // 8), ::4].abs().median() / 0.6745 + 0.003
     parts = above.view(strips, rows, width)
     rough = parts.mean(1, keepdim=True)
@@ -127,8 +130,9 @@ def find_lines(luma: torch.Tensor, clear: float = _CLEAR) -> Lines:
     error = spread[:, 0] / rows**0.5 + 0.15 * scale
     evidence = mean / error
     seen = (evidence.abs() > clear) & (mean.abs() > _ALONE * _usual(mean))
-    # A step gives half its height on either side; a line by the far samples gives nothing here.
-    seen &= (high.abs() > 0.6 * step.abs()) & (high * mean.sign() > 0.5 * mean.abs())
+    # An edge stands out from one side only, what lies by the far samples of a line from none.
+    sided = torch.minimum(from_left * mean.sign(), from_right * mean.sign())
+    seen &= sided > _BOTH * mean.abs()
     sign = torch.where((seen & (mean > 0)).sum(0) >= (seen & (mean < 0)).sum(0), 1.0, -1.0)
     seen &= mean * sign > 0
     count = seen.sum(0)

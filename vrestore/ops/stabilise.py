@@ -65,7 +65,7 @@ class StabiliseConfig:
     strength: float = 0.0
     """How much of the weave is taken out, 0 (off) to 1."""
 
-    max_shift: float = 1.5
+    max_shift: float = 5.0
     """The farthest a frame is moved, in per cent of the picture's width; 0.1 to 10."""
 
     edges: Literal["fill", "crop"] = "fill"

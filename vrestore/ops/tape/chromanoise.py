@@ -47,6 +47,7 @@ class ChromaNoise(ShotStage):
 
     key = "tape.chroma_noise"
     behind = 1
+    opening = 3
     colour_only = True
 
     def __init__(self, value: float) -> None:
@@ -57,12 +58,14 @@ class ChromaNoise(ShotStage):
 
     def open(self, frames: Sequence[Frame]) -> None:
         self._state = self._guide = None
-        self._noise = []
+        first = [_chroma(frame) for frame in frames[: self.opening]]
+        pairs = zip(first, first[1:], strict=False)
+        self._noise = [min(_noise(one, two) for one, two in pairs) if first[1:] else 0.0]
 
     def repair(self, frames: Sequence[Frame], at: int) -> Frame:
         frame = frames[at]
         chroma, guide = _chroma(frame), _guide(frame)
-        sigma = self._measure(frame, frames[at - 1] if at else None, chroma)
+        sigma = self._measure(frames[at - 1] if at else None, chroma)
         # Quiet chroma is faded out, not switched off: shots must not pump.
         share = self.value * min(1.0, max(0.0, sigma / _QUIET - 1.0))
         out = chroma
@@ -72,16 +75,11 @@ class ChromaNoise(ShotStage):
         self._state, self._guide = out, guide
         return with_planes(frame, (frame.planes[0], *out.unbind(0))) if share > 0 else frame
 
-    def _measure(self, frame: Frame, before: Frame | None, chroma: torch.Tensor) -> float:
-        """The noise, smoothed over the shot: from frame to frame, or in the first from detail."""
-        if before is None:
-            rough = chroma - box(chroma, 2, 2)
-            now = float(rough.abs().median()) / 0.6745
-        else:
-            apart = chroma - _chroma(before)
-            now = float(apart.abs().median()) / (0.6745 * 2**0.5)
-        known = self._noise[-1] if len(self._noise) > 1 else now
-        self._noise.append(0.8 * known + 0.2 * now)
+    def _measure(self, before: Frame | None, chroma: torch.Tensor) -> float:
+        """The noise, smoothed over the shot."""
+        known = self._noise[-1]
+        now = known if before is None else _noise(chroma, _chroma(before))
+        self._noise.append(0.8 * known + 0.2 * min(now, 2 * known + 1e-4))
         return self._noise[-1]
 
     def _steadied(self, chroma: torch.Tensor, guide: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -95,7 +93,15 @@ class ChromaNoise(ShotStage):
 
     def account(self) -> tuple[Mapping[str, float], Mapping[str, tuple[float, ...]]]:
         mean = sum(self._noise) / max(1, len(self._noise))
-        return {"chroma_noise_sigma": mean}, {"chroma_noise_sigma": tuple(self._noise)}
+        return {"chroma_noise_sigma": mean}, {"chroma_noise_sigma": tuple(self._noise[1:])}
+
+
+def _noise(one: torch.Tensor, two: torch.Tensor) -> float:
+    """Standard deviation of the noise of two frames' chroma: what changes, where little does."""
+    apart = one - two
+    detail = apart - box(apart, 4, 4)
+    steady = float(apart[..., ::2, ::2].abs().median())
+    return min(steady, 1.2 * float(detail[..., ::2, ::2].abs().median())) / (0.6745 * 2**0.5)
 
 
 def _guided(chroma: torch.Tensor, guide: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -109,8 +115,12 @@ def _guided(chroma: torch.Tensor, guide: torch.Tensor, sigma: float) -> torch.Te
     unexplained = (box(chroma * chroma, rows, columns) - mean_c * mean_c - slope * both).clamp_min_(
         0
     )
-    keep = (unexplained / (unexplained + 3 * sigma**2 + 1e-9)).square()
     model = box(slope, rows, columns) * guide + box(mean_c - slope * mean_g, rows, columns)
+    off = box(chroma - model, 1, 1).square()
+    noise = sigma**2 + 1e-9
+    keep = torch.maximum(
+        (unexplained - 1.5 * noise) / (unexplained + 1.5 * noise), off / (off + 0.5 * noise)
+    ).clamp_(min=0)
     return torch.lerp(model, chroma, keep)
 
 

@@ -98,6 +98,22 @@ def _fine(change: torch.Tensor) -> torch.Tensor:
 
 def _still(here: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """0..1, where the picture without its finest detail does not move."""
-    middle = box(here, 1, 2)
-    apart = torch.maximum((middle - box(before, 1, 2)).abs(), (middle - box(after, 1, 2)).abs())
+    middle = _calm(here)
+    apart = torch.maximum((middle - _calm(before)).abs(), (middle - _calm(after)).abs())
     return torch.exp(-(box(apart, 1, 2) / _STILL).square())
+
+
+def _calm(plane: torch.Tensor) -> torch.Tensor:
+    """Without subcarriers: zero at 3, 4 and 2 samples of width, and at 2 and 4 rows of height."""
+    across = _taps(box(plane, 0, 1), -1, (0.125, 0.25, 0.25, 0.25, 0.125))
+    return _taps(across, -2, (0.125, 0.25, 0.25, 0.25, 0.125))
+
+
+def _taps(plane: torch.Tensor, dim: int, weights: Sequence[float]) -> torch.Tensor:
+    """Filtered along a dimension with an odd number of taps, edges repeated."""
+    reach = len(weights) // 2
+    pads = (reach, reach, 0, 0) if dim == -1 else (0, 0, reach, reach)
+    wide = F.pad(plane[None, None], pads, mode="replicate")[0, 0]
+    size = plane.shape[dim]
+    parts = [wide.narrow(dim, k, size) * weight for k, weight in enumerate(weights)]
+    return torch.stack(parts).sum(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vrestore.errors import PresetError
 from vrestore.models.registry import ModelSpec
 from vrestore.ops.resample import Kernel
 from vrestore.review.quality.filters import FILTERS, classical, external_ffmpeg, vmaf_ffmpeg
@@ -41,7 +42,7 @@ class Trial:
 
     method: Method
     others: Mapping[str, Method]
-    """TWIN, MEDIAN: with as many steps, of the same size and data."""
+    """TWIN, MEDIAN: with as many steps, of the same size and data, or said to be alike."""
 
     @property
     def name(self) -> str:
@@ -69,8 +70,16 @@ class Participants:
 
     @property
     def trials(self) -> list[Trial]:
-        """Trainings of the cell that something can be held against."""
-        found = []
+        """Trainings of the cell that something can be held against.
+
+        A contender named `twin-MODEL` is taken for the twin of that model, whatever its steps.
+        """
+        found = [
+            Trial(method=entrant.method, others={TWIN: twin.method})
+            for entrant in self.entrants
+            for twin in self.contenders
+            if twin.what == SINGLE_CELL and twin.name == f"twin-{entrant.name}"
+        ]
         for cell in self.contenders:
             if cell.what != CELL:
                 continue
@@ -123,7 +132,13 @@ class Participants:
 def participants(
     specs: Sequence[ModelSpec], contenders: Sequence[Contender] = ()
 ) -> Participants:  # fmt: skip
-    """The models, the contenders and what is installed here."""
+    """The models, the contenders and what is installed here.
+
+    Raises PresetError where two have one name.
+    """
+    names = [spec.name for spec in specs] + [contender.name for contender in contenders]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise PresetError(f"{twice[0]!r} names two that are measured; call the rival otherwise")
     return Participants(
         entrants=tuple(
             Entrant(spec=spec, method=network(spec), alone=network(spec, one_by_one=True))
