@@ -41,7 +41,7 @@ from vrestore.media import (
     Timestamp,
 )
 from vrestore.ops.cadence import survey_fields
-from vrestore.train import damage, film
+from vrestore.train import damage, film, tape_faults
 from vrestore.train.codec import recompress
 from vrestore.train.footage import read_clip
 from vrestore.train.sample import normalise, quantise, subsample, to_ycbcr
@@ -74,6 +74,11 @@ def taped(frames: Tensor, rng: Generator, amount: float) -> Codes:
     return quantise(planes[:, :1], subsample(planes[:, 1:], "420-left"), full=False)
 
 
+def faulty(frames: Tensor, fault: Callable[[Tensor], Tensor]) -> Codes:
+    planes = fault(to_ycbcr(frames, "601"))
+    return quantise(planes[:, :1], subsample(planes[:, 1:], "420-left"), full=False)
+
+
 def coded(frames: Tensor, rng: Generator, severity: float) -> Codes:
     luma, chroma = codes(frames)
     return recompress(luma, chroma, rng, severity)
@@ -102,6 +107,10 @@ DAMAGES: tuple[tuple[str, tuple[str, ...], Make], ...] = (
     ("codec 0.8", ("blockiness", "starved texture"), lambda f, rng: coded(f, rng, 0.8)),
     ("enlarged 1.6 times", ("resolution",), lambda f, rng: codes(enlarged(f, 1.6))),
     ("enlarged twice", ("resolution",), lambda f, rng: codes(enlarged(f, 2.0))),
+    ("colour 2 px beside", ("chroma shift",),
+     lambda f, rng: faulty(f, lambda planes: tape_faults.chroma_shift(planes, 2.0))),
+    ("eight rows torn off", ("head switch",),
+     lambda f, rng: faulty(f, lambda planes: tape_faults.head_switch(planes, rng, 8))),
     ("tape 0.3", ("noise", "chroma noise", "chroma bandwidth"), lambda f, rng: taped(f, rng, 0.3)),
     ("tape 0.8", ("noise", "chroma noise", "chroma bandwidth"), lambda f, rng: taped(f, rng, 0.8)),
 )  # fmt: skip

@@ -1,15 +1,18 @@
 """Reads up to 48 frames of one shot and says in numbers what they show.
 
-    tone        black, white, mean (luma, unit scale); clipped (share); saturation; cast_cb, cast_cr
+    tone        black, white, mean (luma, unit scale); clipped (share); saturation; tint_cb,
+                tint_cr; cast_cb, cast_cr; pink (see `Tone`)
     detail      fine_x, fine_y (share of the sampled frequencies), chroma_x (the same, of luma's),
                 halo (share of an edge's height)
     coding      blocks (8-bit codes), starved (share), banding (share)
     drawing     flat (share of the picture without any texture)
-    damage      dirt (share of the picture's median cell), scratches (share of the picture)
+    damage      dirt (share of the picture's median cell), dirt_repeats (1 where specks fall anew
+                in every frame, more where they stay), scratches (share of the picture)
     tape        chroma_shift_x, chroma_shift_y (samples), chroma_shift_trust, head_switch (rows)
     noise       grain (8-bit codes, mid-tones), grain_size (samples), grain_hump (mid-tones against
                 shadows and lights), grain_trust (0..1), chroma_grain (8-bit codes)
-    steadiness  flicker (share of the light), weave_x, weave_y, weave_error (samples),
+    steadiness  flicker (share of the light), flicker_agree (0..1, see
+                `LightCurve.agreement`), weave_x, weave_y, weave_error (samples),
                 weave_rough (0..1), moved (share of the picture that moves as one)
 
 Spatial measures are taken of a few of the frames, and their median is kept; the others of all.
@@ -159,12 +162,14 @@ class RunReader:
     def _steadiness(self, worst: dict[str, int]) -> dict[str, float]:
         flicker, at = trembling(self._light.curve())
         worst["flicker"] = self._indices[at]
+        together = self._light.agreement()
         places = np.array([(place.x, place.y) for place in self._places])
         across, down, rough = weave(places)
         off = np.abs(places - np.median(places, axis=0)).max(axis=1)
         worst["weave"] = self._indices[int(off.argmax())]
         return {
             "flicker": flicker,
+            "flicker_agree": together,
             "weave_x": across,
             "weave_y": down,
             "weave_rough": rough,
@@ -192,6 +197,7 @@ class RunReader:
             worst[name] = max(inner, key=lambda pair: float(pair[1].mean()))[0]
         return {
             "dirt": float(values["dirt"].median()),
+            "dirt_repeats": _repeats([share for _, share in self._dirty[1:-1]]),
             "scratches": float(values["scratches"].mean()),
         }
 
@@ -249,6 +255,19 @@ def _cells(mask: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.adaptive_avg_pool2d(mask[None, None].float(), _CELLS)[0, 0]
 
 
+def _repeats(shares: list[torch.Tensor]) -> float:
+    """How much more often a cell is damaged where it was in the frame before: 1 for dirt, which
+    falls anew on every frame, more for what moves; 0 where there is none."""
+    if len(shares) < 2:
+        return 0.0
+    marked = torch.stack(shares) > 0
+    usual = float(marked.float().mean())
+    if usual == 0:
+        return 0.0
+    again = float((marked[1:] & marked[:-1]).sum()) / max(1, int(marked[1:].sum()))
+    return again / usual
+
+
 def _tone_values(seen: Tone) -> dict[str, float]:
     return {
         "black": seen.black,
@@ -256,6 +275,7 @@ def _tone_values(seen: Tone) -> dict[str, float]:
         "mean": seen.mean,
         "clipped": seen.clipped,
         "saturation": seen.saturation,
+        "pink": seen.pink,
         "tint_cb": seen.tint[0],
         "tint_cr": seen.tint[1],
         "cast_cb": _common(seen.shadows[0], seen.lights[0]),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 from vrestore.diagnose.judge import judge
 from vrestore.diagnose.reading import LONGEST, RunReader, field_picture
 from vrestore.diagnose.suggest import suggest
-from vrestore.diagnose.values import Diagnosis, Reading
+from vrestore.diagnose.values import Diagnosis, Finding, Reading
 from vrestore.errors import InputError
 from vrestore.io.decode import DecodeConfig, Decoder
 from vrestore.io.glance import glance
@@ -39,6 +40,9 @@ _BAR_SPACING = 12
 _MOST_PROFILES = 64
 _GAP = 8
 """Frames' time without a frame, after which another place begins."""
+
+_USUAL_RATE = Fraction(25)
+"""Pictures a second, where the source does not tell."""
 
 _FEWEST = 3
 """Frames of a shot that are worth a reading."""
@@ -71,7 +75,7 @@ def diagnose(source: str, *, whole: bool = False, config: DecodeConfig | None = 
         raise InputError("standard input cannot be diagnosed, since it is read only once")
     config = config or DecodeConfig()
     evidence = examine(probe(source, config, ProbeOptions()), config, whole=whole)
-    findings = judge(
+    judged = judge(
         evidence.info,
         evidence.readings,
         evidence.cadence,
@@ -79,6 +83,7 @@ def diagnose(source: str, *, whole: bool = False, config: DecodeConfig | None = 
         shots=evidence.shots,
         whole=evidence.whole,
     )
+    findings = tuple(_dated(finding, evidence) for finding in judged)
     return Diagnosis(
         path=source,
         whole=evidence.whole,
@@ -87,6 +92,17 @@ def diagnose(source: str, *, whole: bool = False, config: DecodeConfig | None = 
         suggestion=suggest(evidence.info, findings),
         readings=evidence.readings,
     )
+
+
+def _dated(finding: Finding, evidence: Evidence) -> Finding:
+    """With the times of its evidence."""
+    rate = evidence.info.video.average_rate or _USUAL_RATE
+    seconds = []
+    for index in finding.evidence_frames:
+        known = [reading for reading in evidence.readings if reading.first <= index]
+        first, start = (known[-1].first, known[-1].seconds) if known else (0, Fraction(0))
+        seconds.append(round(float(start + (index - first) / rate), 3))
+    return replace(finding, evidence_seconds=tuple(seconds))
 
 
 def examine(

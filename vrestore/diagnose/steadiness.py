@@ -26,6 +26,7 @@ class LightCurve:
     def __init__(self) -> None:
         self._cells: torch.Tensor | None = None
         self._log_gains: list[float] = []
+        self._cell_gains: list[npt.NDArray[np.float64]] = []
 
     def push(self, small: torch.Tensor) -> None:
         """(H, W) small luma of the next frame, unit scale, 16x16 or more."""
@@ -33,15 +34,36 @@ class LightCurve:
         if self._cells is not None:
             usable = (self._cells > _DARK) & (cells > _DARK)
             gain = 0.0
+            gains = (cells.clamp(min=_DARK) / self._cells.clamp(min=_DARK)).log()
             if int(usable.sum()) >= _ACROSS:
                 # Most cells hold no moving thing, and the median asks no other.
-                gain = float((cells[usable] / self._cells[usable]).log().median())
+                gain = float(gains[usable].median())
             self._log_gains.append(gain)
+            self._cell_gains.append(gains.flatten().double().numpy())
         self._cells = cells
 
     def curve(self) -> npt.NDArray[np.float64]:
         """The logarithm of brightness against the first frame's: 0.01 is one per cent."""
         return np.cumsum([0.0, *self._log_gains])
+
+    def agreement(self) -> float:
+        """How much the parts of the picture brighten and darken together, 0..1.
+
+        Near 1 where a lamp or a shutter trembles; low where the curve moves because of what the
+        picture shows.  The median of the correlations of each cell's steps with all cells'.
+        """
+        if len(self._log_gains) < _FEWEST:
+            return 0.0
+        common = np.array(self._log_gains)
+        common = common - common.mean()
+        cells = np.stack(self._cell_gains)
+        cells = cells - cells.mean(axis=0)
+        scale = np.sqrt(np.square(cells).sum(axis=0) * np.square(common).sum())
+        lit = scale > 1e-9
+        if int(lit.sum()) < _ACROSS:
+            return 0.0
+        together = (cells * common[:, None]).sum(axis=0)[lit] / scale[lit]
+        return float(np.clip(np.median(together), 0.0, 1.0))
 
 
 def trembling(curve: npt.NDArray[np.float64]) -> tuple[float, int]:

@@ -32,7 +32,7 @@ def as_json(diagnosis: Diagnosis) -> str:
 def _lines(diagnosis: Diagnosis) -> Iterator[str]:
     what = "all frames" if diagnosis.whole else "frames in windows all over it"
     yield f"{diagnosis.path}: {diagnosis.frames} examined, {what}"
-    yield columns((_row(finding) for finding in diagnosis.findings), "  ")
+    yield columns((_row(one, diagnosis.whole) for one in diagnosis.findings), "  ")
     suggestion = diagnosis.suggestion
     yield f"  preset  {suggestion.preset} (confidence {suggestion.confidence:.2f})"
     yield from (f"          because {reason}" for reason in suggestion.reasons)
@@ -40,10 +40,9 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"          with {key} = {value}"
 
 
-def _row(finding: Finding) -> tuple[str, str, str, str, str]:
+def _row(finding: Finding, whole: bool) -> tuple[str, str, str, str, str]:
     number = "" if finding.value is None else f"{finding.value:g} {finding.unit}".rstrip()
-    shown = ", ".join(str(index) for index in finding.evidence_frames)
-    evidence = f" (frame{'s' * (len(finding.evidence_frames) > 1)} {shown})" if shown else ""
+    evidence = _evidence(finding, whole)
     sure = "" if finding.severity is Severity.UNKNOWN else f"{finding.confidence:.2f}"
     return (
         finding.name,
@@ -52,3 +51,13 @@ def _row(finding: Finding) -> tuple[str, str, str, str, str]:
         sure,
         f"{finding.says}{evidence if finding.found else ''}",
     )
+
+
+def _evidence(finding: Finding, whole: bool) -> str:
+    """Where to look: frames, whose numbers are exact in a source that was read whole, or times."""
+    if not finding.evidence_frames:
+        return ""
+    if whole:
+        shown = ", ".join(str(index) for index in finding.evidence_frames)
+        return f" (frame{'s' * (len(finding.evidence_frames) > 1)} {shown})"
+    return f" (at {', '.join(f'{seconds:.1f}' for seconds in finding.evidence_seconds)} s)"

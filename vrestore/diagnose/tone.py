@@ -17,6 +17,9 @@ _SAMPLES = 1 << 15
 _ENDS = 0.002
 """Share of the samples that may lie below black and above white."""
 
+_DEEPEST = 0.005
+"""Share of the samples below the deepest red, and below the deepest green."""
+
 _ZONE = 0.06
 """Share of the samples that makes the shadows, and the lights."""
 
@@ -48,6 +51,10 @@ class Tone:
     lights: tuple[float, float]
     """The same of the brightest that is not white."""
 
+    pink: float
+    """How much lighter the deepest red is than the deepest green, unit scale.  Prints lose their
+    cyan dye first; nature nearly always has something that is dark in all colours."""
+
 
 def tone(luma: torch.Tensor, chroma: tuple[torch.Tensor, torch.Tensor] | None) -> Tone:
     """Of one picture; without chroma it is monochrome."""
@@ -60,7 +67,7 @@ def tone(luma: torch.Tensor, chroma: tuple[torch.Tensor, torch.Tensor] | None) -
     clipped = float((ordered > max(0.97, top - 0.004)).float().mean())
     if chroma is None:
         zero = (0.0, 0.0)
-        return Tone(black, white, float(ordered.mean()), clipped, 0.0, zero, zero, zero)
+        return Tone(black, white, float(ordered.mean()), clipped, 0.0, zero, zero, zero, 0.0)
     cb, cr = (_sparse(plane) - 0.5 for plane in chroma)
     size = (int(cb.shape[0]), int(cb.shape[1]))
     below = torch.nn.functional.adaptive_avg_pool2d(luma[None, None], size)[0, 0].flatten()
@@ -76,7 +83,16 @@ def tone(luma: torch.Tensor, chroma: tuple[torch.Tensor, torch.Tensor] | None) -
         tint=tint,
         shadows=_zone(below, cb, cr, dark=True),
         lights=_zone(below, cb, cr, dark=False),
+        pink=_pink(below, cb, cr),
     )
+
+
+def _pink(luma: torch.Tensor, cb: torch.Tensor, cr: torch.Tensor) -> float:
+    # BT.709; with another matrix the deepest colours, which are nearly grey, hardly differ.
+    red = luma + 1.5748 * cr
+    green = (luma - 0.2126 * red - 0.0722 * (luma + 1.8556 * cb)) / 0.7152
+    deepest = max(1, round(_DEEPEST * luma.numel()))
+    return float(red.kthvalue(deepest).values - green.kthvalue(deepest).values)
 
 
 def _sparse(plane: torch.Tensor) -> torch.Tensor:

@@ -67,7 +67,11 @@ class Finding:
     """One clause for people, such as "3:2 pulldown, top field first"."""
 
     evidence_frames: tuple[int, ...] = ()
-    """`Frame.index` of the frames that show it best, at most three."""
+    """`Frame.index` of the frames that show it best, at most three.  Where a source was looked at
+    in windows, it follows from the time at the average rate."""
+
+    evidence_seconds: tuple[float, ...] = ()
+    """When those frames are shown."""
 
     detail: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Further numbers; names end in their unit where they have one."""

@@ -26,13 +26,16 @@ __all__ = ["Dirt", "DirtConfig", "dirt_density"]
 _STEEPEST, _FLATTEST = 2.4, 4.0
 """Threshold of a spike in standard deviations of the noise, at strength 1 and 0."""
 
-_BAR = 1.0
+_BAR = 0.5
 """Least `_score` at strength 0.5; the score's weights were fitted, by logistic regression, on
 synthetic dirt in one half of the clips that training uses."""
 
 _ONE_SIDED = 1.0
 """How much more is asked for where both other frames lie on one side: what a moving thing covers
 or uncovers there is missing in both."""
+
+_FAINTEST = 0.022
+"""Least mean contrast of dirt at strength 0.5, on the unit scale."""
 
 _UNSTEADY = 0.8
 """How much more is asked for per e-fold of `Dirt._unsteady`, in samples."""
@@ -221,7 +224,7 @@ class Dirt:
             one_sided_pair = (others[0] - number) * (others[1] - number) > 0
             bar = _BAR + 2.0 * (0.5 - self._strength) + _ONE_SIDED * one_sided_pair
             bar = bar + _UNSTEADY * self._unsteady(spikes, number, others).log1p()
-            dirty = (_score(spikes) > bar) & (spikes.contrast > 0.045 - 0.03 * self._strength)
+            dirty = (_score(spikes) > bar) & (spikes.contrast > _FAINTEST * (1.5 - self._strength))
             dirty &= spikes.regions.areas < max(60.0, _LARGEST * luma.numel())
             dirty &= ~self._coloured(spikes, number, others)
             dirty &= ~self._flying(spikes, dirty, number, others)
@@ -235,10 +238,8 @@ class Dirt:
         ratio = (others[1] - number) / (others[0] - number)
         one, two = (self._link(number, other).flow for other in others)
         bend = (two - ratio * one).square().sum(1, keepdim=True).sqrt()
-        # The worst of the cells around: damage and motion meet at the edge of things.
-        worst = F.max_pool2d(bend, 3, 1, 1)[0, 0]
         regions = spikes.regions
-        return regions.mean(worst[regions.rows // CELL, regions.columns // CELL])
+        return regions.mean(bend[0, 0][regions.rows // CELL, regions.columns // CELL])
 
     def _coloured(self, spikes: Spikes, number: int, others: tuple[int, int]) -> torch.Tensor:
         """(count,) bool: regions farther from grey than what the others show there."""

@@ -80,9 +80,12 @@ def on_a_way(
     miss = ((second.x - x[:, None]).square() + (second.y - y[:, None]).square()).sqrt()
     there = (miss < slack[:, None]) & _alike(suspects, second)[index]
     out = (x < 0) | (y < 0) | (x > size[0] - 1) | (y > size[1] - 1)
-    found = there.any(1) | out
+    # With both frames on one side, the second lies two ways off: often out of reach or of sight.
+    found = there.any(1) | out | (ratio > 0)
     matched = torch.zeros(suspects.x.numel(), device=suspects.x.device)
     matched.index_add_(0, index, found.float())
+    if ratio > 0:
+        slack = torch.full_like(slack, reach)
     chance = _expected(one, slack, index, second, suspects, size)
     return (matched > 0) & (chance < _CHANCE)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as to_safetensors
@@ -80,7 +82,8 @@ def finish(
         f"{sum(t.numel() for t in tensors.values()):,} numbers, fp16\n"
         f"- training: {stored['step']:,} steps in {minutes:.0f} minutes on {hardware}; "
         f"seed {config['seed']}, batch {config['batch']}, crop {config['crop']}, "
-        f"learning rate {config['learning_rate']}\n"
+        f"learning rate {config['learning_rate']}, trunk in {config.get('precision', 'fp32')}\n"
+        f"{_origin(config)}"
         f"- data: manifest `{manifest.name}` ({stored['manifest_digest']}): "
         f"{manifest.description}\n"
         + "".join(f"    - {text}\n" for text in licences)
@@ -96,3 +99,14 @@ def finish(
         encoding="utf-8",
     )
     return Shipped(weights=weights, card=card, row=row)
+
+
+def _origin(config: Mapping[str, Any]) -> str:
+    """Which training this one grew from, as a line of the card."""
+    start = config.get("start")
+    if start is None:
+        return ""
+    return (
+        f"- grown from the checkpoint `{Path(start).name}` of a smaller size, aligner and fusion "
+        "taken over; its steps come on top\n"
+    )
