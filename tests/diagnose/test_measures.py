@@ -108,6 +108,14 @@ def test_tone_measures_what_fading_does(picture):
     assert seen.saturation < 1e-3
 
 
+def test_a_print_that_lost_its_cyan_dye_has_no_deep_red(picture):
+    grey = torch.full((120, 160), 0.5)
+    deep = (1 - picture[::2, ::2]) * 0.05
+    kept, lost = tone(picture, (grey, grey)), tone(picture, (grey - 0.4 * deep, grey + deep))
+    assert kept.pink < 0.02
+    assert lost.pink > kept.pink + 0.04
+
+
 @given(depth=st.floats(0.004, 0.05))
 @settings(max_examples=5)
 def test_flicker_is_measured_and_a_fade_is_none(texture, depth):
@@ -119,6 +127,15 @@ def test_flicker_is_measured_and_a_fade_is_none(texture, depth):
         faded.push(small * (1 - 0.015 * t))
     assert trembling(shaken.curve())[0] == pytest.approx(depth, rel=0.45)
     assert trembling(faded.curve())[0] < 0.001
+    assert shaken.agreement() > 0.9
+
+
+def test_things_that_move_brighten_nothing_together(texture):
+    wide = texture(90, 900, 1)
+    moving = LightCurve()
+    for t in range(40):
+        moving.push(wide[:, 18 * t : 18 * t + 160])
+    assert moving.agreement() < 0.4
 
 
 def test_a_worn_gate_is_told_from_a_camera_that_moves():

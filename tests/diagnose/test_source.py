@@ -39,6 +39,17 @@ def test_a_long_file_is_looked_at_in_windows(tmp_path):
     assert len(places) >= 2
 
 
+def test_evidence_has_its_time(tmp_path):
+    path = tmp_path / "long.mkv"
+    write_test_clip(path, 64, 48, 700)
+    diagnosis = diagnose(str(path))
+    assert not diagnosis.whole
+    for finding in diagnosis.findings:
+        assert len(finding.evidence_seconds) == len(finding.evidence_frames)
+        for index, seconds in zip(finding.evidence_frames, finding.evidence_seconds, strict=True):
+            assert seconds == pytest.approx(index / 25, abs=0.05)
+
+
 def test_standard_input_is_refused():
     with pytest.raises(InputError, match="read only once"):
         diagnose("-")

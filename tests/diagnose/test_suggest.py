@@ -1,5 +1,6 @@
 """Findings lead to presets that exist, with three reasons; nothing is taken away unasked."""
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -27,7 +28,8 @@ CLEAN = {
     "black": 0.02, "white": 0.98, "mean": 0.5, "clipped": 0.0, "saturation": 0.08,
     "tint_cb": 0.0, "tint_cr": 0.0, "cast_cb": 0.0, "cast_cr": 0.0, "fine_x": 1.0, "fine_y": 1.0,
     "chroma_x": 0.5, "halo": 0.01, "blocks": 0.2, "starved": 0.0, "banding": 0.0, "flat": 0.02,
-    "flicker": 0.0005, "weave_x": 0.0, "weave_y": 0.0, "weave_rough": 0.0, "weave_error": 0.01,
+    "flicker": 0.0005, "flicker_agree": 0.9, "pink": 0.0, "dirt_repeats": 1.0,
+    "weave_x": 0.0, "weave_y": 0.0, "weave_rough": 0.0, "weave_error": 0.01,
     "moved": 0.8, "dirt": 0.0, "scratches": 0.0, "grain": 0.4, "grain_size": 1.0,
     "grain_hump": 1.0, "grain_trust": 0.2, "chroma_grain": 0.2, "chroma_shift_x": 0.0,
     "chroma_shift_y": 0.0, "chroma_shift_trust": 0.8, "head_switch": 0.0,
@@ -82,8 +84,8 @@ INTERLACED = cadence(CadenceKind.INTERLACED)
 @pytest.mark.parametrize(
     ("expected", "media", "seen", "parts"),
     [
-        ("hd-to-4k", info(1920, 1080), PROGRESSIVE, ()),
-        ("4k-to-8k", info(3840, 2160), PROGRESSIVE, ()),
+        ("plain", info(1920, 1080), PROGRESSIVE, ()),
+        ("plain", info(3840, 2160), PROGRESSIVE, ()),
         ("plain", info(720, 576), PROGRESSIVE, ()),
         ("film-8mm", info(1440, 1080, rate=18), PROGRESSIVE, (WORN, GRAIN)),
         ("film-16mm", info(1440, 1080), PROGRESSIVE, (WORN,)),
@@ -114,6 +116,56 @@ INTERLACED = cadence(CadenceKind.INTERLACED)
 )
 def test_each_kind_of_source_gets_its_preset(expected, media, seen, parts):
     assert chosen(media, seen, *parts) == expected
+
+
+def test_reasons_are_for_people():
+    """No fact's name, one number at most (a size counts as one), nothing twice."""
+    wild = {**WORN, **GRAIN, "saturation": 0.0, "blocks": 3.0, "black": 0.3, "pink": 0.2}
+    for media in (info(720, 576, codec="mpeg4"), info(1920, 1080), info(320, 240, codec="dvvideo")):
+        for kind in CadenceKind:
+            seen = cadence(kind, duplicates=0.3)
+            for parts in ((), (WORN,), (wild,), (TAPE,), ({"flat": 0.7},)):
+                said = suggest(media, findings(seen, *parts, media=media))
+                assert len(set(said.reasons)) == 3
+                for reason in said.reasons:
+                    assert len(re.findall(r"\d+(?:[.x]\d+)?", reason.replace("MPEG-2", ""))) <= 2
+                    assert not re.search(r"_|ppm|  ", reason)
+
+
+@pytest.mark.parametrize("kind", [CadenceKind.INTERLACED, CadenceKind.TELECINE])
+def test_fields_come_before_wear(kind):
+    media = info(720, 576)
+    assert chosen(media, cadence(kind), WORN, GRAIN).startswith("dvd-")
+
+
+def test_a_lamp_trembles_everywhere_and_motion_does_not():
+    flicker = {"flicker": 0.02}
+    names = {
+        agree: [
+            one.name
+            for one in findings(PROGRESSIVE, flicker, {"flicker_agree": agree})
+            if one.name == "flicker" and one.found
+        ]
+        for agree in (0.2, 0.9)
+    }
+    assert names == {0.2: [], 0.9: ["flicker"]}
+
+
+def test_specks_that_stay_where_they_were_are_no_dirt():
+    def dirt(repeats: float) -> Severity:
+        found = findings(PROGRESSIVE, {"dirt": 2.5e-3, "dirt_repeats": repeats})
+        return next(one.severity for one in found if one.name == "dirt")
+
+    assert dirt(1.1) is Severity.SLIGHT
+    assert dirt(2.4) is Severity.ABSENT
+
+
+def test_high_definition_has_no_head_switch():
+    torn = {"head_switch": 12.0}
+    small, large = info(640, 480), info(1920, 1080)
+    seen = [one.name for one in findings(PROGRESSIVE, torn, media=small) if one.found]
+    assert "head switch" in seen
+    assert not any(one.found for one in findings(PROGRESSIVE, torn, media=large))
 
 
 def test_every_rule_names_a_preset_and_plain_always_fits():

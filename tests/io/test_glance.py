@@ -57,9 +57,7 @@ def test_frames_carry_the_flags_of_their_fields(
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
         stream.options = {"flags": "+ildct+ilme", "b": "2M"}
         graph = av.filter.Graph()
-        source = graph.add_buffer(
-            width=64, height=64, format="yuv420p", time_base=Fraction(1, 25)
-        )
+        source = graph.add_buffer(width=64, height=64, format="yuv420p", time_base=Fraction(1, 25))
         mark = graph.add("setfield", flag)
         sink = graph.add("buffersink")
         source.link_to(mark)

@@ -44,9 +44,7 @@ def measured(make_frame, planes, **fields):
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (17, 31), (64, 48)])
 @pytest.mark.parametrize("count", [2, 4])
 def test_pictures_with_too_few_blocks_claim_no_correlation(make_frame, height, width, count):
-    frames = [
-        make_frame(list(noise(3, height, width, seed=i)), RGB, index=i) for i in range(count)
-    ]
+    frames = [make_frame(list(noise(3, height, width, seed=i)), RGB, index=i) for i in range(count)]
     assert measure_grain(frames).correlation == (0.0, 0.0, 0.0)
 
 

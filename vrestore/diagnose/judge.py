@@ -58,7 +58,7 @@ THRESHOLDS: Mapping[str, Thresholds] = MappingProxyType(
             shown=100,
         ),
         "dirt": Thresholds(
-            levels=(1.5e-3, 5e-3, 1.5e-2), unit="ppm", says="specks that last one frame",
+            levels=(1.2e-3, 3e-3, 1.2e-2), unit="ppm", says="specks that last one frame",
             quantile=0.75, shown=1e6,
         ),
         "scratches": Thresholds(
@@ -66,10 +66,10 @@ THRESHOLDS: Mapping[str, Thresholds] = MappingProxyType(
             quantile=0.75, shown=1e6,
         ),
         "chroma shift": Thresholds(
-            levels=(0.7, 1.5, 3.0), unit="px", says="colour lies beside its luma"
+            levels=(1.2, 2.0, 3.5), unit="px", says="colour lies beside its luma"
         ),
         "head switch": Thresholds(
-            levels=(2.0, 6.0, 14.0), unit="rows", says="rows at the bottom are torn off"
+            levels=(3.0, 6.0, 14.0), unit="rows", says="rows at the bottom are torn off"
         ),
         "noise": Thresholds(
             levels=(1.35, 4.0, 9.0), unit="codes", says="texture that is new in every frame"
@@ -78,10 +78,10 @@ THRESHOLDS: Mapping[str, Thresholds] = MappingProxyType(
             levels=(1.6, 3.0, 6.0), unit="codes", says="colours crawl"
         ),
         "blockiness": Thresholds(
-            levels=(0.6, 1.3, 2.6), unit="codes", says="the grid of a codec's blocks shows"
+            levels=(0.8, 1.5, 2.8), unit="codes", says="the grid of a codec's blocks shows"
         ),
         "starved texture": Thresholds(
-            levels=(0.45, 0.8, 1.01), unit="", says="a codec dropped weak texture"
+            levels=(0.55, 0.8, 1.01), unit="", says="a codec dropped weak texture"
         ),
         "halos": Thresholds(
             levels=(0.09, 0.15, 0.25), unit="%", says="edges overshoot", shown=100
@@ -100,7 +100,7 @@ THRESHOLDS: Mapping[str, Thresholds] = MappingProxyType(
             levels=(0.14, 0.09, 0.05), unit="%", says="colour is smeared sideways", shown=100
         ),
         "colour cast": Thresholds(
-            levels=(0.022, 0.045, 0.08), unit="codes", says="shadows and lights lean to one colour",
+            levels=(0.036, 0.06, 0.1), unit="codes", says="shadows and lights lean to one colour",
             shown=224,
         ),
     }
@@ -116,17 +116,20 @@ NAMES = (
 )  # fmt: skip
 """What is looked for, in the order of a report."""
 
-_TRUSTED = 0.5
+_TRUSTED = 0.2
 """Trust of a measurement of grain from which it is grain and not motion."""
 
 _SHARP = 0.84
 """Resolution from which missing texture is a codec's doing and not the lens's."""
 
-_MONO = 0.006
+_MONO = 0.0035
 """Saturation below which a picture is monochrome."""
 
-_LIFTED, _DIM = 0.07, 0.72
+_LIFTED, _DIM = 0.09, 0.7
 """Black above this, white below this: the range is not used."""
+
+_SEVERAL = 3
+"""Readings from which one end of the range alone is no matter of haze or dusk."""
 
 _OUTSIDE = 0.025
 """Head- or footroom used by so much in 0.2 % of the picture: the range may be wrongly tagged."""
@@ -145,6 +148,7 @@ def judge(
     found = {
         **fields(cadence),
         **{name: _measured(name, readings) for name in THRESHOLDS},
+        **{name: _unknown(name, THRESHOLDS[name].unit) for name in _impossible(info)},
         "grain": _grain(readings),
         "black bars": black_bars(bars),
         "sample aspect": sample_aspect(info),
@@ -153,6 +157,18 @@ def judge(
         "shots": shot_count(shots, whole=whole),
     }
     return tuple(found[name] for name in NAMES)
+
+
+def _impossible(info: MediaInfo) -> tuple[str, ...]:
+    """What cannot be told of such a source: tape holds no high definition, and finer steps than
+    8 bit keep texture that the measure takes for lost."""
+    video = info.video
+    high = min(video.width, video.height) > _TAPE_LINES
+    return ("head switch",) * high + ("starved texture",) * (video.format.depth > 8)
+
+
+_TAPE_LINES = 620
+"""Lines of standard definition, and some to spare."""
 
 
 # ---------------------------------------------------------------------------- from readings
@@ -168,10 +184,32 @@ def _weave(reading: Reading) -> float | None:
     return size if sure else 0.0
 
 
-_MOVING = 0.25
+_MOVING = 0.28
 """Share of the picture that must move as one for its place to be known."""
 
-_ROUGH = 0.6
+_ROUGH = 0.72
+
+
+def _flicker(reading: Reading) -> float | None:
+    together = reading.values["flicker_agree"] >= _TOGETHER
+    return reading.values["flicker"] if together else 0.0
+
+
+_TOGETHER = 0.55
+"""Agreement of the parts of the picture below which motion changes the light, not a lamp."""
+
+
+def _dirt(reading: Reading) -> float | None:
+    share = reading.values["dirt"]
+    anew = reading.values["dirt_repeats"] <= _ANEW
+    return share if anew or share >= _DIRTY else 0.0
+
+
+_ANEW = 1.7
+"""Repeats up to which specks do not stay where they were, as moving things do."""
+
+_DIRTY = 4e-3
+"""Dirt so dense that no motion feigns it."""
 
 
 def _noise(reading: Reading) -> float | None:
@@ -196,7 +234,12 @@ def _chroma_bandwidth(reading: Reading) -> float | None:
 
 
 def _cast(reading: Reading) -> float | None:
-    return math.hypot(reading.values["cast_cb"], reading.values["cast_cr"])
+    values = reading.values
+    return max(math.hypot(values["cast_cb"], values["cast_cr"]), _PINK * values["pink"])
+
+
+_PINK = 0.9
+"""Cast that goes with a lead of the deepest red over the deepest green."""
 
 
 def _named(name: str) -> Callable[[Reading], float | None]:
@@ -210,12 +253,14 @@ def _chroma_shift(reading: Reading) -> float | None:
     return math.hypot(values["chroma_shift_x"], values["chroma_shift_y"])
 
 
-_TRUSTED_SHIFT = 0.4
+_TRUSTED_SHIFT = 0.5
 
 
 _MEASURES: Mapping[str, Callable[[Reading], float | None]] = MappingProxyType(
     {
         "weave": _weave,
+        "flicker": _flicker,
+        "dirt": _dirt,
         "chroma shift": _chroma_shift,
         "head switch": _named("head_switch"),
         "noise": _noise,
@@ -335,7 +380,9 @@ def _levels(readings: Sequence[Reading]) -> Finding:
     says, severity = "the range is used", Severity.ABSENT
     if black < -_OUTSIDE and white > 1 + _OUTSIDE:
         says, severity = "values outside the range: full range tagged limited?", Severity.CLEAR
-    elif black > _LIFTED or white < _DIM:
+    elif (black > _LIFTED and white < _DIM) or (
+        len(readings) >= _SEVERAL and (black > _LIFTED or white < _DIM)
+    ):
         parts = (["black is lifted"] if black > _LIFTED else []) + (
             ["white is dim"] if white < _DIM else []
         )

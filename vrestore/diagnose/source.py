@@ -110,7 +110,7 @@ def examine(
 ) -> Evidence:
     """All measurements of a source; `window` is the frames looked at in each of 8 places, 4 or
     more.  InputError where it has no picture."""
-    count = info.video.frame_count
+    count = _length(info)
     whole = whole or count is None or count <= _SHORT * window
     color = _color(info)
     cadence = survey_fields(
@@ -131,6 +131,14 @@ def examine(
         shots=tally.shots,
         frames=tally.frames,
     )
+
+
+def _length(info: MediaInfo) -> int | None:
+    """Frames of a source, from its length where the header does not count them."""
+    video, seconds = info.video, info.duration_seconds_from_header
+    if video.frame_count is None and seconds and video.average_rate:
+        return int(seconds * video.average_rate)
+    return video.frame_count
 
 
 def read_runs(frames: Iterable[Frame], *, fields: bool = False) -> Iterator[Reading]:

@@ -2,7 +2,8 @@
 
 A rule's conditions are all required; among the rules that hold, the one with most conditions, then
 the first, is chosen.  Nothing that takes something away (strong denoising, another frame rate, a
-crop) is chosen unless the findings that call for it are there with `_SURE` confidence.
+crop) is chosen unless the findings that call for it are there with `_SURE` confidence, and no
+preset that enlarges a clean picture is: how large is the user's wish.
 """
 
 from __future__ import annotations
@@ -49,9 +50,11 @@ RULES = (
     Rule(preset="dvd-interlaced", needs=("interlaced",)),
     Rule(preset="dvd-interlaced", needs=("sd", "hybrid")),
     Rule(preset="film-bw-silent", needs=("worn", "monochrome")),
-    Rule(preset="film-bw-silent", needs=("worn", "monochrome", "slow|flicker")),
-    Rule(preset="film-faded", needs=("faded", "worn|grain")),
-    Rule(preset="film-faded", needs=("faded", "colour cast", "worn|grain")),
+    Rule(preset="film-bw-silent", needs=("worn", "monochrome", "slow|flicker|held pictures")),
+    Rule(preset="film-bw-silent", needs=("monochrome", "held pictures", "!drawn")),
+    Rule(preset="film-faded", needs=("faded", "worn|grain", "!monochrome")),
+    Rule(preset="film-faded", needs=("colour cast", "worn", "!monochrome")),
+    Rule(preset="film-faded", needs=("faded", "colour cast", "worn|grain", "!monochrome")),
     Rule(preset="film-8mm", needs=("worn", "weave", "grain", "slow|sd")),
     Rule(preset="film-16mm", needs=("worn", "grain|noise|flicker|weave")),
     Rule(preset="film-16mm", needs=("worn",)),
@@ -59,14 +62,12 @@ RULES = (
     Rule(preset="anime-cel", needs=("drawn", "grain|noise|dirt", "!hdr")),
     Rule(preset="anime-digital", needs=("drawn", "held pictures", "!noise", "!hdr")),
     Rule(preset="screen-cg", needs=("drawn", "full chroma", "!noise")),
-    Rule(preset="digital-early", needs=("small", "coded", "whole pictures|still scene", "!drawn")),
+    Rule(preset="digital-early", needs=("small", "coded", "whole pictures|still scene", "!film")),
     Rule(
         preset="digital-early",
-        needs=("small", "noise", "whole pictures|still scene", "!worn", "!drawn"),
+        needs=("small", "noise", "whole pictures|still scene", "!film"),
     ),
-    Rule(preset="digital-early", needs=("old codec", "coded|noise|soft", "!interlaced")),
-    Rule(preset="hd-to-4k", needs=("hd", "clean", "whole pictures|still scene")),
-    Rule(preset="4k-to-8k", needs=("uhd", "clean", "whole pictures|still scene")),
+    Rule(preset="digital-early", needs=("old codec", "coded|noise|soft", "!interlaced", "!film")),
     Rule(preset="plain"),
 )
 """In the order in which they are tried where equally many of their conditions hold."""
@@ -83,8 +84,10 @@ def suggest(info: MediaInfo, findings: Sequence[Finding]) -> Suggestion:
     fitting = [rule for rule in RULES if all(_holds(need, facts) for need in rule.needs)]
     rule = max(fitting, key=lambda one: len(one.needs))
     named = [_clause(need, facts) for need in rule.needs]
-    reasons = [clause for clause in named if clause]
-    spare = [clause for clause in facts.values() if clause not in reasons]
+    reasons = [clause for clause in dict.fromkeys(named) if clause]
+    spare = [clause for clause in _told(facts) if clause not in reasons]
+    if any(clause in _sizes(facts) for clause in reasons):
+        spare = [clause for clause in spare if clause not in _sizes(facts)]
     filled = [*reasons, *spare, *_FILLERS][:3]
     deciding = [f.confidence for f in findings if f.found and f.confidence >= _SURE]
     return Suggestion(
@@ -95,6 +98,21 @@ def suggest(info: MediaInfo, findings: Sequence[Finding]) -> Suggestion:
         if not deciding
         else round(min(0.95, sum(deciding) / len(deciding)), 2),
     )
+
+
+_SIZES = ("pal size", "ntsc size", "small", "sd", "hd", "uhd")
+"""Facts that say how large the picture is, the most telling first."""
+
+
+def _sizes(facts: Facts) -> list[str]:
+    return [facts[name] for name in _SIZES if name in facts]
+
+
+def _told(facts: Facts) -> list[str]:
+    """What is worth telling, the findings before the header, the size once."""
+    header = ("still", "dv", "mpeg2", "old codec", "slow", "hdr", "full chroma")
+    seen = [clause for name, clause in facts.items() if name not in (*_SIZES, *header) and clause]
+    return [*seen, *(facts[name] for name in header if name in facts), *_sizes(facts)[:1]]
 
 
 _FILLERS = (
@@ -153,15 +171,15 @@ def _of_header(info: MediaInfo) -> dict[str, str]:
         facts["ntsc size"] = f"the size of NTSC, {size}"
     codec = video.stream.codec
     if codec == "dvvideo":
-        facts["dv"] = "DV"
+        facts["dv"] = "coded as DV, as by camcorders"
     if codec == "mpeg2video":
-        facts["mpeg2"] = "MPEG-2, as on DVD"
+        facts["mpeg2"] = "coded as MPEG-2, as on DVD"
     if codec in _OLD_CODECS:
-        facts["old codec"] = f"{codec}, as early digital cameras and the early web used"
+        facts["old codec"] = f"coded as {codec}, as by early digital cameras and on the early web"
     if video.average_rate is not None and video.average_rate <= Fraction(41, 2):
         facts["slow"] = f"{float(video.average_rate):.4g} pictures a second"
     if video.color.transfer.name in ("PQ", "HLG"):
-        facts["hdr"] = f"HDR ({video.color.transfer.name})"
+        facts["hdr"] = f"its range is high ({video.color.transfer.name})"
     if video.format.log2_chroma_w == 0 and video.format.color_planes == 3:
         facts["full chroma"] = "colour at full resolution"
     return facts
@@ -171,8 +189,8 @@ _BY_FINDING: Mapping[str, tuple[str, Severity]] = MappingProxyType(
     {
         "weave": ("weave", Severity.SLIGHT),
         "flicker": ("flicker", Severity.SLIGHT),
-        "dirt": ("dirt", Severity.CLEAR),
-        "scratches": ("scratches", Severity.CLEAR),
+        "dirt": ("dirt", Severity.SLIGHT),
+        "scratches": ("scratches", Severity.SLIGHT),
         "chroma shift": ("displaced colour", Severity.SLIGHT),
         "head switch": ("head switch", Severity.SLIGHT),
         "grain": ("grain", Severity.SLIGHT),
@@ -207,6 +225,30 @@ _CADENCE_FACTS: Mapping[str, str] = MappingProxyType(
 )
 
 
+_CADENCE_CLAUSES: Mapping[str, str] = MappingProxyType(
+    {
+        "interlaced video": "its fields are of different times: interlaced video",
+        "3:2 pulldown of film": "its fields repeat as film does on NTSC",
+        "3:2 pulldown by flags alone": "film whose repeats are flags alone",
+        "2:2 film, half a frame late": "its frames pair fields of two film pictures",
+        "fields that mix two pictures": "its fields mix two pictures",
+        "several cadences in turn": "its fields follow several cadences in turn",
+        "whole pictures": "its frames are whole pictures",
+        "whole pictures, flagged interlaced": "its frames are whole, whatever the flags say",
+        "whole pictures, some shown twice or more": "some of its pictures are shown twice or more",
+        "too little moves to tell": "too little moves to tell fields from frames",
+    }
+)
+"""The same as reasons."""
+
+
+_FIELDS = frozenset({"interlaced", "telecine", "phase-shifted", "blended", "hybrid"})
+"""Facts that say that fields must be put right before anything is judged by its frames."""
+
+_HELD = 45.0
+"""Per cent of repeats from which pictures are drawn on twos or threes, not filmed slowly."""
+
+
 def _of_pictures(found: Mapping[str, Finding]) -> dict[str, str]:
     facts: dict[str, str] = {}
     for name, (fact, least) in _BY_FINDING.items():
@@ -215,24 +257,44 @@ def _of_pictures(found: Mapping[str, Finding]) -> dict[str, str]:
             facts.setdefault(fact, _said(one))
     cadence = found["cadence"]
     if _sure(cadence) or cadence.severity <= Severity.ABSENT:
-        facts[_CADENCE_FACTS[cadence.says]] = f"fields: {cadence.says}"
-    marks = [name for name in ("dirt", "scratches", "flicker", "weave") if name in facts]
-    if _is_worn(found, marks):
+        fact = _CADENCE_FACTS[cadence.says]
+        facts[fact] = _CADENCE_CLAUSES.get(cadence.says, cadence.says)
+    repeated = found["duplicates"].value or 0.0
+    if "held pictures" in facts and repeated >= _HELD and "monochrome" not in facts:
+        facts.setdefault("drawn", f"pictures are held as in animation ({repeated:.0f} % repeat)")
+    # Drawn lines stay and drawn light jumps; fields that differ tremble and comb.
+    marks = ["dirt"] if "drawn" in facts else ["dirt", "scratches", "flicker", "weave"]
+    marks = [name for name in marks if name in facts and not _FIELDS & facts.keys()]
+    if _is_worn(found, marks, monochrome="monochrome" in facts):
         facts["worn"] = facts[marks[0]]
+    kept_slowly = "monochrome" in facts and "held pictures" in facts
+    if "worn" in facts or "drawn" in facts or kept_slowly:
+        # Said by the facts themselves; rules for video ask that it is not there.
+        facts["film"] = ""
     troubles = ("noise", "coded", "soft", "dirt", "scratches", "flicker", "weave")
     if not any(name in facts for name in troubles):
         facts["clean"] = "no noise, blocks, softness, dirt, flicker or weave was seen"
     return facts
 
 
-def _is_worn(found: Mapping[str, Finding], marks: Sequence[str]) -> bool:
-    """Two marks of film, or one that nobody overlooks."""
+def _is_worn(found: Mapping[str, Finding], marks: Sequence[str], *, monochrome: bool) -> bool:
+    """Two marks of film, or one that nobody overlooks, or one on what was shot in black and
+    white."""
     clear = any(found[name].severity >= Severity.CLEAR for name in marks)
-    return len(marks) >= 2 or clear
+    return len(marks) >= 2 or clear or (monochrome and bool(marks))
+
+
+_NUMBERED = frozenset(
+    {"weave", "flicker", "noise", "chroma noise", "chroma shift", "head switch", "blockiness",
+     "duplicates", "resolution", "halos"}
+)  # fmt: skip
+"""Findings whose number says something to people."""
+
+_UNITS = MappingProxyType({"codes": " of 255 steps", "px": " pixels", "rows": " rows", "%": " %"})
 
 
 def _said(finding: Finding) -> str:
-    if finding.value is None:
+    if finding.value is None or finding.name not in _NUMBERED:
         return finding.says
-    unit = f" {finding.unit}" if finding.unit else ""
-    return f"{finding.name}: {finding.says} ({finding.value:.4g}{unit})"
+    number = f"{finding.value:.2g}" if finding.value < 10 else f"{finding.value:.0f}"
+    return f"{finding.says} ({number}{_UNITS.get(finding.unit, '')})"

@@ -36,7 +36,7 @@ def _ramp(value: float, low: float, high: float) -> float:
 
 
 def _flicker(values: Mapping[str, float]) -> float:
-    return _ramp(values["flicker"], 0.0015, 0.005)
+    return _ramp(values["flicker"], 0.0015, 0.005) * _ramp(values["flicker_agree"], 0.35, 0.6)
 
 
 def _weave(values: Mapping[str, float]) -> float:
@@ -46,7 +46,9 @@ def _weave(values: Mapping[str, float]) -> float:
 
 
 def _dirt(values: Mapping[str, float]) -> float:
-    return _ramp(values["dirt"], 5e-4, 3e-3)
+    # The stage itself keeps what moves, so that less evidence is asked for than in a diagnosis.
+    anew = max(1 - _ramp(values["dirt_repeats"], 2.0, 3.0), _ramp(values["dirt"], 2e-3, 4e-3))
+    return _ramp(values["dirt"], 5e-4, 3e-3) * anew
 
 
 def _scratches(values: Mapping[str, float]) -> float:

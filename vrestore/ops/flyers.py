@@ -15,7 +15,7 @@ from vrestore.ops.regions import Regions
 
 __all__ = ["Blobs", "blobs", "on_a_way"]
 
-_FARTHEST = 0.13
+_FARTHEST = 0.2
 """Longest way from frame to frame, as a share of the picture's width."""
 
 _NEAREST = 28.0

@@ -50,6 +50,7 @@ def train(
     workers: Annotated[int, typer.Option(help="Processes that make samples.")] = 0,
     batch: int = 6,
     crop: int = 64,
+    learning_rate: Annotated[float, typer.Option(help="Of the trunk, at its highest.")] = 1e-3,
     twin: Annotated[bool, typer.Option("--twin", help="Train the single-image twin.")] = False,
     net: Annotated[str, typer.Option(help=f"One of {', '.join(NETS)}.")] = "cell",
     start: Annotated[
@@ -70,6 +71,7 @@ def train(
             temporal=not twin and net not in SINGLE_IMAGE, start=start, precision=precision,
             minutes=minutes if steps is not None or minutes is not None else 60.0, steps=steps,
             seed=seed, device=device, threads=threads, workers=workers, batch=batch, crop=crop,
+            learning_rate=learning_rate,
         )  # fmt: skip
     except ValueError as error:
         raise PresetError(str(error)) from error
