@@ -59,7 +59,8 @@ def test_a_clean_picture_passes_nearly_unchanged(gray_frames, run_op):
     frames = gray_frames(scene(6))
     out = run_op(Dirt(DirtConfig(strength=0.5)), frames)
     assert (
-        sum((a.planes[0] - b.planes[0]).abs().mean() for a, b in zip(out, frames)) / 6 < 0.1 / 255
+        sum((a.planes[0] - b.planes[0]).abs().mean() for a, b in zip(out, frames, strict=True)) / 6
+        < 0.1 / 255
     )
 
 
@@ -134,7 +135,7 @@ def test_the_network_gets_a_mask_and_the_picture_as_it_was(gray_frames, run_op):
     frames = gray_frames(drawn.frames)
     out = run_op(Dirt(DirtConfig(strength=0.5, fill="network")), frames)
     assert any(f.mask is not None for f in out)
-    assert all(torch.equal(a.planes[0], b.planes[0]) for a, b in zip(out, frames))
+    assert all(torch.equal(a.planes[0], b.planes[0]) for a, b in zip(out, frames, strict=True))
 
 
 def test_chroma_is_filled_with_its_luma(make_frame, run_op, yuv):
@@ -158,7 +159,9 @@ def test_a_shot_may_have_its_own_strength(make_frame, run_op):
                    tuning={"dirt.strength": 0.0})
         for t, p in enumerate(drawn.frames)
     ]  # fmt: skip
-    assert all(a is b for a, b in zip(run_op(Dirt(DirtConfig(strength=0.5)), frames), frames))
+    assert all(
+        a is b for a, b in zip(run_op(Dirt(DirtConfig(strength=0.5)), frames), frames, strict=True)
+    )
 
 
 def test_a_wrong_strength_is_named():

@@ -30,7 +30,9 @@ def test_regions_are_those_of_a_flood_fill(height, width, share, seed):
     mask = torch.rand(height, width, generator=torch.Generator().manual_seed(seed)) < share
     found = connected(mask)
     groups = {}
-    for y, x, label in zip(found.rows.tolist(), found.columns.tolist(), found.labels.tolist()):
+    for y, x, label in zip(
+        found.rows.tolist(), found.columns.tolist(), found.labels.tolist(), strict=True
+    ):
         groups.setdefault(label, set()).add((y, x))
     assert {frozenset(group) for group in groups.values()} == flood(mask)
     assert found.count == len(groups)

@@ -74,4 +74,6 @@ def test_frames_keep_their_order_over_cuts_and_off_is_off(make_frame, run_op):
     op = Scratches(ScratchesConfig(strength=1.0))
     assert [f.index for f in run_op(op, frames)] == list(range(9))
     assert [note.frames for note in op.notes] == [1, 5, 3]
-    assert all(a is b for a, b in zip(run_op(Scratches(ScratchesConfig()), frames), frames))
+    assert all(
+        a is b for a, b in zip(run_op(Scratches(ScratchesConfig()), frames), frames, strict=True)
+    )

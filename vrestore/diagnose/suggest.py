@@ -53,7 +53,6 @@ RULES = (
     Rule(preset="film-bw-silent", needs=("worn", "monochrome", "slow|flicker|held pictures")),
     Rule(preset="film-bw-silent", needs=("monochrome", "held pictures", "!drawn")),
     Rule(preset="film-faded", needs=("faded", "worn|grain", "!monochrome")),
-    Rule(preset="film-faded", needs=("colour cast", "worn", "!monochrome")),
     Rule(preset="film-faded", needs=("faded", "colour cast", "worn|grain", "!monochrome")),
     Rule(preset="film-8mm", needs=("worn", "weave", "grain", "slow|sd")),
     Rule(preset="film-16mm", needs=("worn", "grain|noise|flicker|weave")),

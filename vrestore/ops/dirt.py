@@ -49,6 +49,12 @@ _LARGEST = 0.02
 _COLOURED = 0.05
 """How much farther from grey than its background an object may be before it is no dirt."""
 
+_APPEARED = 2.4
+"""Threshold, in standard deviations, of what appears or vanishes from one frame to another."""
+
+_SUSPECTS = 120
+"""Most marks of a frame among which moving objects are looked for."""
+
 _FLYER = 10.0
 """Samples below which a region is too small for its way to be recognised."""
 
@@ -99,7 +105,7 @@ class _Link:
     """Vectors from the one to the other."""
 
     aligned: torch.Tensor
-    """(H, W) luma of the other, aligned to the one in place and brightness."""
+    """(H, W) luma of the other, with the place and the brightness that it has in the one."""
 
 
 @dataclass(slots=True)
@@ -223,8 +229,10 @@ class Dirt:
         if spikes is not None:
             one_sided_pair = (others[0] - number) * (others[1] - number) > 0
             bar = _BAR + 2.0 * (0.5 - self._strength) + _ONE_SIDED * one_sided_pair
-            bar = bar + _UNSTEADY * self._unsteady(spikes, number, others).log1p()
-            dirty = (_score(spikes) > bar) & (spikes.contrast > _FAINTEST * (1.5 - self._strength))
+            asked = bar + _UNSTEADY * self._unsteady(spikes, number, others).log1p()
+            dirty = (_score(spikes) > asked) & (
+                spikes.contrast > _FAINTEST * (1.5 - self._strength)
+            )
             dirty &= spikes.regions.areas < max(60.0, _LARGEST * luma.numel())
             dirty &= ~self._coloured(spikes, number, others)
             dirty &= ~self._flying(spikes, dirty, number, others)
@@ -264,6 +272,9 @@ class Dirt:
         regions = spikes.regions
         flying = torch.zeros(regions.count, dtype=torch.bool, device=dirty.device)
         chosen = dirty & (regions.areas >= _FLYER)
+        # More than this is no sparse scene with a bird in it.
+        if int(chosen.sum()) > _SUSPECTS:
+            return flying
         if not bool(chosen.any()):
             return flying
         luma = self._view(number).luma
@@ -271,7 +282,7 @@ class Dirt:
         seen = []
         for other in others:
             theirs = self._view(other).luma
-            alone = one_sided(theirs, self._link(other, number).aligned, _STEEPEST)
+            alone = one_sided(theirs, self._link(other, number).aligned, _APPEARED)
             if alone is None:
                 return flying
             seen.append(blobs(alone[0], theirs, alone[1]))

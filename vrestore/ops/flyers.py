@@ -31,6 +31,9 @@ _TONE = 0.2
 _GROWTH = 1.1
 """Largest difference of the logarithm of the area: three times."""
 
+_LEAST, _MOST = 4, 400
+"""Samples of the smallest blob that counts, and how many blobs of a frame do."""
+
 _CHANCE = 0.06
 """Matches by chance, expected at a region, above which a match proves nothing."""
 
@@ -46,16 +49,19 @@ class Blobs:
     sign: torch.Tensor
 
 
-def blobs(regions: Regions, luma: torch.Tensor, sign: torch.Tensor, least: float = 4) -> Blobs:
-    """The regions of at least so many samples."""
+def blobs(regions: Regions, luma: torch.Tensor, sign: torch.Tensor) -> Blobs:
+    """The regions of at least four samples; of very many only the largest."""
     area = regions.areas
-    enough = area >= least
+    largest = area.argsort(descending=True, stable=True)[:_MOST]
+    chosen = torch.zeros_like(area, dtype=torch.bool)
+    chosen[largest] = True
+    chosen &= area >= _LEAST
     return Blobs(
-        x=regions.mean(regions.columns)[enough],
-        y=regions.mean(regions.rows)[enough],
-        area=area[enough],
-        tone=regions.mean(luma[regions.rows, regions.columns])[enough],
-        sign=sign[enough],
+        x=regions.mean(regions.columns)[chosen],
+        y=regions.mean(regions.rows)[chosen],
+        area=area[chosen],
+        tone=regions.mean(luma[regions.rows, regions.columns])[chosen],
+        sign=sign[chosen],
     )
 
 

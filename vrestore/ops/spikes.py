@@ -98,7 +98,9 @@ def find_spikes(
         return None
     regions = connected(evidence > 0.5)
     value = evidence[regions.rows, regions.columns]
-    keep = regions.peak(value) >= 1.0
+    peak = regions.peak(value)
+    # One or two faint samples never suffice; grain has thousands of them.
+    keep = (peak >= 1.0) & ((regions.areas >= 3) | (peak >= 1.6))
     if not bool(keep.any()):
         return None
     return _judged(regions.keep(keep), luma, before, after, noise, evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -59,8 +60,7 @@ class ChromaNoise(ShotStage):
     def open(self, frames: Sequence[Frame]) -> None:
         self._state = self._guide = None
         first = [_chroma(frame) for frame in frames[: self.opening]]
-        pairs = zip(first, first[1:], strict=False)
-        self._noise = [min(_noise(one, two) for one, two in pairs) if first[1:] else 0.0]
+        self._noise = [min((_noise(one, two) for one, two in pairwise(first)), default=0.0)]
 
     def repair(self, frames: Sequence[Frame], at: int) -> Frame:
         frame = frames[at]
