@@ -49,7 +49,7 @@ def default_clips() -> list[Path]:
 
 
 def show(clip: Path, folder: Path, preset: str, frames: int) -> str:
-    """Restores the beginning of a clip, writes the picture of its last frame; a row of the table."""
+    """Restores the beginning of a clip, writes a picture of its end; gives a row of the table."""
     picture = folder / f"{clip.stem}-{preset}.png"
     overrides = {"input.frames": f"0:{frames}", "encode.encoder": "ffv1", "size.scale": 1}
     with tempfile.TemporaryDirectory() as scratch:

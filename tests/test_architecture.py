@@ -35,7 +35,6 @@ LAYERS = (
         "sections",
         "setting_type",
         "shotlist",
-        "shotlist",
         "survey",
         "treatments",
         "train",
