@@ -21,6 +21,7 @@ from vrestore.io.trim import Span
 from vrestore.media import ColorModel, FieldOrder, MediaInfo, SampleFormat
 from vrestore.models import registry
 from vrestore.models.registry import ModelSpec
+from vrestore.models.restorer import device_class
 from vrestore.ops.bars import BarsFound
 from vrestore.ops.cadence import Cadence
 from vrestore.ops.color import ColorChoice, resolve, target_color
@@ -178,7 +179,7 @@ def make_plan(
     video = info.video
     device = select_device(preset.run.device)
     threads = ThreadBudget.split(preset.run.threads)
-    model = registry.find(preset.restore.model, device.kind)
+    model = registry.find(preset.restore.model, device_class(device.torch_device))
     still = info.is_still and PurePath(path).suffix.lower() in STILL_SUFFIXES
     multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
     size = plan_size(

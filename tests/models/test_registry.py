@@ -49,8 +49,13 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 
 
 def test_auto_is_a_model_on_every_device():
-    for device in ("cpu", "cuda", "mps", "npu"):
+    for device in ("cpu", "cpu-bf16", "cuda", "mps", "npu"):
         assert registry.find("auto", device).name in registry.registered()
+
+
+def test_auto_takes_the_larger_network_where_it_keeps_up():
+    assert registry.find("auto", "cpu").name == "lite"
+    assert registry.find("auto", "cpu-bf16").name == "base"
 
 
 def test_an_unknown_key_of_a_row_is_named(tmp_path: Path):

@@ -98,7 +98,7 @@ class ModelSpec:
     """What `strength` is where neither the user nor a diagnosis says, 0..1."""
 
     automatic_on: tuple[str, ...] = ()
-    """torch device types on which `auto` means this model."""
+    """Classes of devices on which `auto` means this model: torch's types, and "cpu-bf16"."""
 
     def __post_init__(self) -> None:
         if not self.scales or list(self.scales) != sorted({s for s in self.scales if s >= 1}):

@@ -15,7 +15,14 @@ from vrestore.models.reference import IdentityRestorer, Resample, ResizeRestorer
 from vrestore.models.registry import ModelSpec, load_weights
 from vrestore.models.temporal import TemporalRestorer
 
-__all__ = ["RestoreConfig", "Restorer", "build", "multiplies_in_bf16", "working_dtype"]
+__all__ = [
+    "RestoreConfig",
+    "Restorer",
+    "build",
+    "device_class",
+    "multiplies_in_bf16",
+    "working_dtype",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,12 @@ def multiplies_in_bf16(device: torch.device) -> bool:
         return False
     can = torch.cpu.get_capabilities()
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+
+
+def device_class(device: torch.device) -> str:
+    """What `automatic_on` of a model names: the device's type, or "cpu-bf16" for a CPU on which
+    larger networks keep up, since it multiplies in bf16."""
+    return "cpu-bf16" if multiplies_in_bf16(device) else device.type
 
 
 def working_dtype(spec: ModelSpec, precision: str, device: torch.device) -> torch.dtype:
