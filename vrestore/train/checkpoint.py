@@ -41,7 +41,7 @@ class TrainState:
 
     step: int = 0
     elapsed_seconds: float = 0.0
-    """Spent in training so far, over all sittings."""
+    """Spent in training so far, over all runs."""
 
     curve: list[Point] = field(default_factory=list)
 
