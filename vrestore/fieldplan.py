@@ -22,7 +22,7 @@ from vrestore.ops.fieldmatch import TICKS, MatchFields, MatchReport
 from vrestore.ops.markfields import MarkFields
 from vrestore.ops.matching import IvtcConfig, Matching, choose_matching
 from vrestore.ops.pulldown import EVEN_TICKS, EvenPulldown
-from vrestore.runtime.stage import Op, compose
+from vrestore.runtime.stage import Op, compose, latency_of
 
 __all__ = ["FieldPlan", "FieldWork", "choose_fields"]
 
@@ -156,7 +156,7 @@ class FieldWork:
             self.deinterlaced = deinterlace.report
             ops.append(deinterlace)
         self._op = compose(*ops)
-        self.latency: int = getattr(self._op, "latency", 0)
+        self.latency = latency_of(self._op)
 
     @property
     def added(self) -> int:

@@ -24,7 +24,7 @@ from vrestore.models.registry import ModelSpec
 from vrestore.models.restorer import device_class
 from vrestore.ops.bars import BarsFound
 from vrestore.ops.cadence import Cadence
-from vrestore.ops.color import ColorChoice, resolve, target_color
+from vrestore.ops.color import ColorChoice, resolve_video, target_color
 from vrestore.ops.size import SizePlan, plan_size
 from vrestore.plantext import plan_lines
 from vrestore.preset import Preset
@@ -198,9 +198,7 @@ def make_plan(
         cadence=cadence,
         is_still=info.is_still,
     )
-    source_color = resolve(
-        video.color, preset.color, video.format, video.width, video.height, video.average_rate
-    )
+    source_color = resolve_video(video, preset.color)
     output = None
     if not still:
         target = _target(info, size, source_color, fields, threads)

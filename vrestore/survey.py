@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
-from vrestore.diagnose import measure_shots
-from vrestore.io.decode import DecodeConfig, Decoder
+from vrestore.diagnose import marked_frames, measure_shots
+from vrestore.io.decode import DecodeConfig
 from vrestore.io.glance import glance
 from vrestore.io.probe import ProbeOptions, probe
-from vrestore.media import Frame, MediaInfo
+from vrestore.media import MediaInfo
 from vrestore.ops.bars import BarsFound, find_bars, profile
 from vrestore.ops.cadence import Cadence, survey_fields
-from vrestore.ops.color import ColorConfig, resolve
+from vrestore.ops.color import resolve_video
 from vrestore.ops.cutlist import Cut
-from vrestore.ops.cuts import CutsConfig, DetectCuts
 from vrestore.preset import Preset
 from vrestore.shotlist import ShotList
 
@@ -43,9 +42,7 @@ def look_for_bars(info: MediaInfo, preset: Preset) -> BarsFound | None:
     if info.path == "-":
         return None
     video = info.video
-    color = resolve(
-        video.color, preset.color, video.format, video.width, video.height, video.average_rate
-    ).working
+    color = resolve_video(video, preset.color).working
     # A short clip is looked at in one place, long enough to be sure.
     places = _BAR_PLACES if (info.duration_seconds_from_header or 0) > 1 else 1
     seen = glance(info, preset.input, places=places, frames=_BAR_FRAMES // places)
@@ -74,23 +71,11 @@ def survey_shots(source: str, limits: Mapping[str, float], config: DecodeConfig)
 
     Raises InputError.
     """
-    return measure_shots(_marked(source, config), limits)
+    return measure_shots(marked_frames(look_up(source, config), config), limits)
 
 
 def find_shots(source: str, config: DecodeConfig | None = None) -> tuple[Cut, ...]:
     """Where the shots of a whole source begin.  Raises InputError."""
-    return tuple(Cut.of(f) for f in _marked(source, config or DecodeConfig()) if f.shot_start)
-
-
-def _marked(source: str, config: DecodeConfig) -> Iterator[Frame]:
-    """All frames of a source, beginnings of shots marked."""
-    info = look_up(source, config)
-    video = info.video
-    color = resolve(
-        video.color, ColorConfig(), video.format, video.width, video.height, video.average_rate
-    ).working
-    detect = DetectCuts(CutsConfig())
-    with Decoder(info.path, config, stream=video.stream.index) as decoder:
-        for frame in decoder:
-            yield from detect.push(replace(frame, color=color))
-        yield from detect.flush()
+    config = config or DecodeConfig()
+    frames = marked_frames(look_up(source, config), config)
+    return tuple(Cut.of(frame) for frame in frames if frame.shot_start)

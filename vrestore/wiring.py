@@ -129,7 +129,7 @@ def plan(
     info = look_up(source, chosen.input)
     diagnosis = None
     if chosen.name == presets.DEFAULT and source != "-":
-        diagnosis = examine(source, config=chosen.input)
+        diagnosis = examine(source, config=chosen.input, info=info)
         chosen = _diagnosed(chosen, diagnosis)
     shots = None if chosen.cuts.shots is None else read_shots(chosen.cuts.shots)
     bars = look_for_bars(info, chosen) if chosen.size.bars == "restore-inside" else None

@@ -6,7 +6,7 @@ judge    numbers to findings; suggest: findings to a preset
 tuning   numbers to a shot's own values of preset keys
 """
 
-from vrestore.diagnose.source import diagnose
+from vrestore.diagnose.source import diagnose, marked_frames
 from vrestore.diagnose.text import as_json, as_text
 from vrestore.diagnose.tuning import TuneShots, ceilings, measure_shots
 from vrestore.diagnose.values import Diagnosis, Finding, Reading, Severity, Suggestion
@@ -22,5 +22,6 @@ __all__ = [
     "as_text",
     "ceilings",
     "diagnose",
+    "marked_frames",
     "measure_shots",
 ]

@@ -17,12 +17,12 @@ from vrestore.io.probe import ProbeOptions, probe
 from vrestore.media import ColorSpec, Frame, MediaInfo
 from vrestore.ops.bars import BarProfile, BarsFound, find_bars, profile
 from vrestore.ops.cadence import Cadence, survey_fields
-from vrestore.ops.color import ColorConfig, resolve
+from vrestore.ops.color import ColorConfig, resolve_video
 from vrestore.ops.cuts import CutsConfig, DetectCuts
 from vrestore.ops.levels import Normalise
 from vrestore.ops.patterns import Pattern
 
-__all__ = ["Evidence", "diagnose", "examine", "read_runs"]
+__all__ = ["Evidence", "diagnose", "examine", "marked_frames", "read_runs"]
 
 _PLACES = 8
 """Places in a file that are looked at."""
@@ -65,16 +65,23 @@ class Evidence:
     frames: int
 
 
-def diagnose(source: str, *, whole: bool = False, config: DecodeConfig | None = None) -> Diagnosis:
+def diagnose(
+    source: str,
+    *,
+    whole: bool = False,
+    config: DecodeConfig | None = None,
+    info: MediaInfo | None = None,
+) -> Diagnosis:
     """What is wrong with a source, and which preset suits it.
 
-    Reads some 300 frames from all over a file; `whole` reads every frame.  Standard input cannot
+    Reads some 300 frames from all over a file; `whole` reads every frame.  `info` is what a probe
+    with the same `config` said, None to probe here.  Standard input cannot
     be read twice: InputError, as for a source without pictures.
     """
     if source == "-":
         raise InputError("standard input cannot be diagnosed, since it is read only once")
     config = config or DecodeConfig()
-    evidence = examine(probe(source, config, ProbeOptions()), config, whole=whole)
+    evidence = examine(info or probe(source, config, ProbeOptions()), config, whole=whole)
     judged = judge(
         evidence.info,
         evidence.readings,
@@ -176,10 +183,7 @@ class _Tally:
 
 
 def _color(info: MediaInfo) -> ColorSpec:
-    video = info.video
-    return resolve(
-        video.color, ColorConfig(), video.format, video.width, video.height, video.average_rate
-    ).working
+    return resolve_video(info.video, ColorConfig()).working
 
 
 def _frames(
@@ -187,8 +191,7 @@ def _frames(
 ) -> Iterator[Frame]:
     """Frames in order of time, shots marked; a window begins a shot."""
     if whole:
-        with Decoder(info.path, config, stream=info.video.stream.index) as decoder:
-            yield from _marked(replace(frame, color=color) for frame in decoder)
+        yield from marked_frames(info, config)
         return
     latest: Frame | None = None
     detect = DetectCuts(CutsConfig())
@@ -206,8 +209,11 @@ def _frames(
     yield from detect.flush()
 
 
-def _marked(frames: Iterable[Frame]) -> Iterator[Frame]:
+def marked_frames(info: MediaInfo, config: DecodeConfig) -> Iterator[Frame]:
+    """All frames of a source, beginnings of shots marked, colour tags resolved."""
+    color = _color(info)
     detect = DetectCuts(CutsConfig())
-    for frame in frames:
-        yield from detect.push(frame)
-    yield from detect.flush()
+    with Decoder(info.path, config, stream=info.video.stream.index) as decoder:
+        for frame in decoder:
+            yield from detect.push(replace(frame, color=color))
+        yield from detect.flush()

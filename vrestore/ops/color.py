@@ -22,6 +22,7 @@ from vrestore.media import (
     Range,
     SampleFormat,
     Transfer,
+    VideoInfo,
 )
 from vrestore.ops.buffers import Alloc
 from vrestore.ops.convert import Convert
@@ -42,6 +43,7 @@ __all__ = [
     "Convert",
     "is_sd",
     "resolve",
+    "resolve_video",
     "rgb_adapter",
     "target_color",
     "ycbcr_adapter",
@@ -129,6 +131,11 @@ def _standard_for(width: int, height: int, rate: Fraction | None) -> tuple[str, 
     if height not in (240, 480, 486) and rate is not None and rate in (25, 50):
         return "601-625", f"SD at {rate} frames a second"
     return "601-525", f"SD of {height} lines"
+
+
+def resolve_video(video: VideoInfo, config: ColorConfig) -> ColorChoice:
+    """`resolve` for the picture of a source."""
+    return resolve(video.color, config, video.format, video.width, video.height, video.average_rate)
 
 
 def resolve(

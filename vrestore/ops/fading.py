@@ -22,7 +22,7 @@ from vrestore.notes import ShotNote
 from vrestore.ops.buffers import Alloc, strips, take
 from vrestore.ops.headroom import keep_inside
 from vrestore.ops.resample import Axis, Kernel, resample_plane
-from vrestore.ops.shotwise import ShotTreatment, Shotwise
+from vrestore.ops.shotwise import ShotTreatment, Shotwise, tuned
 from vrestore.ops.smallluma import shrunk
 from vrestore.ops.standards import chroma_offset, luma_weights, rgb_to_ycbcr
 
@@ -89,16 +89,7 @@ class Fading(Shotwise):
 
     def __init__(self, config: FadingConfig, *, alloc: Alloc | None = None) -> None:
         def begin(frame: Frame) -> ShotTreatment:
-            tuning = frame.tuning
-            return _Shot(
-                frame,
-                replace(
-                    config,
-                    levels=tuning.get("fading.levels", config.levels),
-                    cast=tuning.get("fading.cast", config.cast),
-                ),
-                alloc,
-            )
+            return _Shot(frame, tuned(config, "fading", frame, "levels", "cast"), alloc)
 
         super().__init__(begin, LOOKAHEAD)
 

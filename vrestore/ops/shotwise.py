@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
 from vrestore.media import Frame
 from vrestore.notes import ShotNote
 
-__all__ = ["ShotTreatment", "Shotwise"]
+__all__ = ["ShotTreatment", "Shotwise", "tuned"]
+
+
+_Config = TypeVar("_Config")
+
+
+def tuned(config: _Config, section: str, frame: Frame, *names: str) -> _Config:
+    """A stage's settings with the shot's own values of the named ones, as `frame` tells them."""
+    own = {n: frame.tuning.get(f"{section}.{n}", getattr(config, n)) for n in names}
+    return replace(config, **own)  # type: ignore[type-var]
 
 
 class ShotTreatment(Protocol):

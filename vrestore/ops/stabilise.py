@@ -24,7 +24,7 @@ from vrestore.ops.buffers import Alloc
 from vrestore.ops.globalmotion import FollowMotion, Motion
 from vrestore.ops.resample import Axis, Kernel, resample_plane
 from vrestore.ops.shift import Displacement, displaced
-from vrestore.ops.shotwise import ShotTreatment, Shotwise
+from vrestore.ops.shotwise import ShotTreatment, Shotwise, tuned
 from vrestore.ops.standards import chroma_offset
 from vrestore.ops.steadypath import Series, SteadyPath
 
@@ -94,16 +94,7 @@ class Stabilise(Shotwise):
 
     def __init__(self, config: StabiliseConfig, *, alloc: Alloc | None = None) -> None:
         def begin(frame: Frame) -> ShotTreatment:
-            tuning = frame.tuning
-            return _Shot(
-                frame,
-                replace(
-                    config,
-                    strength=tuning.get("stabilise.strength", config.strength),
-                    max_shift=tuning.get("stabilise.max_shift", config.max_shift),
-                ),
-                alloc,
-            )
+            return _Shot(frame, tuned(config, "stabilise", frame, "strength", "max_shift"), alloc)
 
         super().__init__(begin, LOOKAHEAD)
 
