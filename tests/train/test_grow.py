@@ -66,6 +66,15 @@ def test_aligner_and_fusions_are_taken_over(small: Cell):
             assert torch.equal(large.state_dict()[name], value), name
 
 
+def test_a_checkpoint_without_slopes_is_taken_for_plain_relu(small: Cell):
+    old = {k: v for k, v in small.state_dict().items() if not k.endswith(".slope")}
+    for layer in (small.stem, *small.trunk):
+        layer.slope.data.zero_()  # type: ignore[union-attr,operator]
+    large = Cell(8, 2, folded=False)
+    grow(old, large)
+    assert torch.equal(restored(small, 2, "420").luma, restored(large, 2, "420").luma)
+
+
 def test_a_net_does_not_grow_into_a_smaller_one(small: Cell):
     with pytest.raises(ValueError, match="does not fit"):
         grow(small.state_dict(), Cell(4, 2, folded=False))

@@ -9,10 +9,12 @@ import torch.nn.functional as F
 
 from vrestore.models.nets.grid import upsample
 from vrestore.train import damage
-from vrestore.train.codec import recompress
+from vrestore.train.codec import photograph, recompress
+from vrestore.train.fields import bobbed
 from vrestore.train.footage import Footage
 from vrestore.train.sample import (
     Recipe,
+    _compressed,
     make_sample,
     normalise,
     quantise,
@@ -148,6 +150,49 @@ def test_every_encoder_gives_every_frame_back(severity: float):
         y, c = recompress(luma, chroma, np.random.default_rng(seed), severity)
         assert (y.shape, c.shape) == (luma.shape, chroma.shape)
         assert float((y.float() - luma.float()).abs().mean()) < 60
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_photograph_is_worse_the_lower_its_quality(full: bool):
+    generator = torch.Generator().manual_seed(3)
+    luma = torch.randint(0, 256, (2, 1, 48, 64), generator=generator).byte()
+    size = (48, 64) if full else (24, 32)
+    chroma = torch.randint(100, 156, (2, 2, *size), generator=generator).byte()
+    errors = []
+    for severity in (0.0, 0.5, 1.0):
+        y, c = photograph(luma, chroma, np.random.default_rng(0), severity)
+        assert (y.shape, c.shape) == (luma.shape, chroma.shape)
+        errors.append(float((y.float() - luma.float()).square().mean()))
+    assert 0 < errors[0] < 0.5 * errors[1] < 0.5 * errors[2]
+
+
+def test_what_was_compressed_twice_lies_where_it_lay(footage: Footage):
+    recipe = Recipe(scale=1, chroma="420-left", length=4, side=64, damaged=1.0)
+    luma = torch.full((4, 1, 64, 64), 40).byte()
+    luma[..., 24:40, 20:44] = 200
+    chroma = torch.full((4, 2, 32, 32), 128).byte()
+    chroma[:, :, 12:20, 10:22] = 180
+    for seed in range(12):
+        y, c = _compressed(luma, chroma, recipe, np.random.default_rng(seed), 0.3)
+        assert float((y.float() - luma.float()).abs().mean()) < 6
+        assert float((c.float() - chroma.float()).abs().mean()) < 6
+
+
+@pytest.mark.parametrize("height", [16, 17])
+def test_a_bobbed_frame_keeps_one_field_and_the_next_frame_the_other(height: int):
+    generator = torch.Generator().manual_seed(1)
+    frames = torch.rand(3, 2, height, 8, generator=generator)
+    for first in (0, 1):
+        made = bobbed(frames, first=first)
+        for t in range(3):
+            kept = (first + t) % 2
+            assert torch.equal(made[t, :, kept::2], frames[t, :, kept::2])
+            assert not torch.allclose(made[t, :, 1 - kept :: 2], frames[t, :, 1 - kept :: 2])
+
+
+def test_bobbing_leaves_a_vertical_ramp_alone():
+    ramp = torch.linspace(0, 1, 24).view(1, 1, -1, 1).expand(2, 3, -1, 8)
+    assert torch.allclose(bobbed(ramp, first=0)[:, :, 4:-4], ramp[:, :, 4:-4], atol=1e-6)
 
 
 def test_small_pictures_fill_large_crops(footage: Footage):

@@ -9,7 +9,9 @@ import av
 import av.video.stream
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.random import Generator
+from PIL import Image
 from torch import Tensor
 
 ENCODERS = ("libx264", "libx264", "libx264", "mpeg2video", "mpeg4", "mjpeg")
@@ -32,6 +34,34 @@ def _options(encoder: str, severity: float, rng: Generator) -> dict[str, str]:
         "threads": "1",
         **({} if encoder == "mjpeg" else {"bf": str(rng.integers(0, 3)), "g": "12"}),
     }
+
+
+def photograph(
+    luma: Tensor, chroma: Tensor, rng: Generator, severity: float
+) -> tuple[Tensor, Tensor]:
+    """Every frame as a JPEG of its own; uint8 code values, taken as full range.
+
+    (T, 1, H, W), and chroma (T, 2, H/2, W/2), or (T, 2, H, W) of which half are stored halved, as
+    most cameras do.  `severity` 0..1 runs from quality 95 to 15.
+    """
+    quality = round(95 - 80 * severity)
+    small = chroma.shape[-1] < luma.shape[-1]
+    halved = small or rng.random() < 0.5
+    out = []
+    for y, c in zip(luma, chroma, strict=True):
+        full = c if not small else c.repeat_interleave(2, 1).repeat_interleave(2, 2)
+        image = Image.fromarray(torch.cat((y, full)).permute(1, 2, 0).numpy(), mode="YCbCr")
+        buffer = io.BytesIO()
+        image.save(buffer, "jpeg", quality=quality, subsampling=2 if halved else 0)
+        read = Image.open(buffer)
+        read.draft("YCbCr", None)
+        out.append(torch.from_numpy(np.asarray(read.convert("YCbCr")).copy()).permute(2, 0, 1))
+    made = torch.stack(out)
+    planes = made[:, 1:]
+    if small:
+        mean = F.avg_pool2d(planes.float(), 2)
+        planes = mean.round().byte()
+    return made[:, :1], planes
 
 
 def recompress(

@@ -24,6 +24,7 @@ __all__ = [
     "Pair",
     "Picture",
     "blended",
+    "bobbed",
     "coded",
     "exact_pictures",
     "interlaced",
@@ -105,6 +106,26 @@ def weave(pictures: Sequence[Picture], pairs: Sequence[Pair]) -> list[Picture]:
             planes.append(mixed)
         frames.append(tuple(planes))
     return frames
+
+
+def bobbed(frames: Tensor, *, first: int) -> Tensor:
+    """Frames (T, C, H, W) as a deinterlacer makes them that looks at one field alone.
+
+    Of frame t the lines of parity `first` + t stay; the others are the cubic's between them.
+    """
+    out = frames.clone()
+    rows = torch.arange(frames.shape[2])
+    last = frames.shape[2] - 1
+    for t in range(len(frames)):
+        parity = (first + t) % 2
+        gone = rows[rows % 2 != parity]
+        lines = torch.zeros_like(frames[t, :, gone])
+        for step, weight in ((-3, -1 / 16), (-1, 9 / 16), (1, 9 / 16), (3, -1 / 16)):
+            at = gone + step
+            at = torch.where(at < 0, parity, torch.where(at > last, last - (last - parity) % 2, at))
+            lines += weight * frames[t, :, at]
+        out[t, :, gone] = lines
+    return out
 
 
 def blended(

@@ -35,10 +35,11 @@ def grow(small: Mapping[str, Tensor], cell: Cell) -> None:
             if k < depth:
                 _widen(layer, small, f"trunk.{k}.", inputs=width, width=width)
             else:
-                # After a ReLU the identity alone gives back what came in.
+                # An identity with slope 1 gives back what came in.
                 assert layer.through is not None
                 layer.weight[:width].zero_()
                 layer.through[:width] = 1.0
+                layer.slope[:width] = 1.0
         for scale, head in cell.heads.items():
             head.weight[:, :width] = small[f"heads.{scale}.weight"]  # type: ignore[operator]
             head.bias.copy_(small[f"heads.{scale}.bias"])  # type: ignore[operator]
@@ -57,6 +58,8 @@ def _widen(
     layer.weight[:width].zero_()
     layer.weight[:width, :inputs] = small[prefix + "weight"]
     layer.bias[:width] = small[prefix + "bias"]
+    # A checkpoint of before the slopes were learned is of plain ReLU.
+    layer.slope[:width] = small.get(prefix + "slope", torch.zeros(width))
     assert layer.point is not None
     layer.point[:width, :inputs] = small[prefix + "point"]
     if layer.through is not None:

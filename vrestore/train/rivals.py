@@ -11,7 +11,8 @@ Everything here trains by the same loop on the same data, has the cell's interfa
 
 The published shapes restore luma and leave chroma to the bicubic base.  They are told noise level
 and strength, as the cell is, by two constant planes, and add to the bicubic base from a last layer
-that starts at zero, without which none of them leaves the base in so few steps.
+that starts at zero.  The layers before it start as He et al. 2015 (arXiv:1502.01852) say: with
+torch's own, smaller numbers what reaches the last layer is so faint that it stays at zero.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vrestore.models.nets.cell import Cell, Kernels, Memory, Neighbour, Result
+from vrestore.models.nets.cell import Cell, Kernels, Layer, Memory, Neighbour, Result
 from vrestore.models.nets.fusion import Candidates, Fused, median
 from vrestore.models.nets.grid import Layout, Picture, upsample
 
@@ -32,7 +33,7 @@ __all__ = ["NETS", "SINGLE_IMAGE", "Net", "Rival"]
 
 _KNOBS = 2
 
-Layer = TypeVar("Layer", nn.Conv2d, nn.ConvTranspose2d)
+Tail = TypeVar("Tail", nn.Conv2d, nn.ConvTranspose2d)
 
 
 class Rival(nn.Module):
@@ -45,7 +46,7 @@ class Rival(nn.Module):
     def kernels(self, layout: Layout, scale: int, dtype: torch.dtype | None = None) -> Kernels:
         """Layout and scale alone; what is computed in is told by a weight of `dtype`."""
         told = torch.zeros(0, dtype=dtype or torch.float32)
-        return Kernels(((told, told),), layout, scale)
+        return Kernels((Layer(told, told, told),), layout, scale)
 
     def forward(
         self,
@@ -62,7 +63,7 @@ class Rival(nn.Module):
         """One frame; whatever belongs to other frames is ignored."""
         scale = kernels.scale
         base = upsample(now.luma, scale)
-        dtype = kernels.layers[0][0].dtype
+        dtype = kernels.layers[0].weight.dtype
         with torch.autocast(now.luma.device.type, dtype, enabled=dtype is not torch.float32):
             luma = base + self.body(now.luma, base, knobs, scale).float()
         chroma = None if now.chroma is None else upsample(now.chroma, scale, shift)
@@ -74,10 +75,19 @@ def _planes(knobs: Tensor, like: Tensor) -> Tensor:
     return torch.cat((like, knobs.expand(-1, -1, *like.shape[-2:])), 1)
 
 
-def _silent(layer: Layer) -> Layer:
+def _silent(layer: Tail) -> Tail:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
+
+
+def _audible(layers: nn.Sequential) -> nn.Sequential:
+    """The layers with a start at which the signal keeps its strength through all of them."""
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layers
 
 
 class _Srcnn(nn.Module):
@@ -85,15 +95,15 @@ class _Srcnn(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
+        self.layers = _audible(nn.Sequential(
             nn.Conv2d(1 + _KNOBS, 64, 9, padding=4), nn.ReLU(inplace=True),
             nn.Conv2d(64, 32, 5, padding=2), nn.ReLU(inplace=True),
-            _silent(nn.Conv2d(32, 1, 5, padding=2)),
-        )  # fmt: skip
+        ))  # fmt: skip
+        self.tail = _silent(nn.Conv2d(32, 1, 5, padding=2))
 
     def forward(self, luma: Tensor, base: Tensor, knobs: Tensor, scale: int) -> Tensor:
         planes = _planes(knobs, base).contiguous(memory_format=torch.channels_last)
-        made: Tensor = self.layers(planes)
+        made: Tensor = self.tail(self.layers(planes))
         return made
 
 
@@ -105,7 +115,7 @@ class _Fsrcnn(nn.Module):
         for _ in range(4):
             layers += [nn.Conv2d(12, 12, 3, padding=1), nn.PReLU(12)]
         layers += [nn.Conv2d(12, 56, 1), nn.PReLU(56)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = _audible(nn.Sequential(*layers))
         self.tails = nn.ModuleDict({
             str(s): _silent(nn.ConvTranspose2d(56, 1, 9, s, 4, output_padding=s - 1))
             for s in scales
@@ -123,7 +133,7 @@ class _Srvgg(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(1 + _KNOBS, width, 3, padding=1), nn.PReLU(width)]
         for _ in range(depth):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = _audible(nn.Sequential(*layers))
         self.tails = nn.ModuleDict(
             {str(s): _silent(nn.Conv2d(width, s * s, 3, padding=1)) for s in scales}
         )

@@ -3,10 +3,13 @@
     x(t-1), x(t), x(t+1)   pictures, luma (N, 1, H, W), chroma by layout, zero-centred
     flows                  (N, 2, h, w) on the grid of h x w = H/2 x W/2 cells
     fuse                   s(t) = convex(x(t), W s(t-1), W x(t+1), median)        the only state
-    stem                   3x3, cells of s, of x - s and four maps -> C, ReLU
-    trunk                  N x [3x3 C -> C, ReLU]
+    stem                   3x3, cells of s, of x - s and four maps -> C, PReLU
+    trunk                  N x [3x3 C -> C, PReLU]
     head_s                 3x3 C -> luma (2s)^2, chroma, blend (2s)^2; + bicubic_s(s(t)) in fp32
     blend                  o(t) = (1 - K) net(t) + K W o(t-1), s > 1, luma; net never sees o(t-1)
+
+The slopes of the rectifiers are learned (He et al. 2015, arXiv:1502.01852), from 0.4 on: with plain
+ReLU the same trunk needs about twice the steps to the same quality of single pictures.
 
 Without neighbours the fused picture is the frame itself and the blend falls away: a still is a
 shot of one frame.  While training, a 3x3 of stem and trunk is the sum of a 3x3, a 1x1 and an
@@ -40,14 +43,19 @@ STEM_MAPS = 4
 """Remaining noise less 1, distance of the frame from its neighbours, noise level, strength."""
 
 
+SLOPE = 0.4
+"""Of the rectifiers' negative side, to begin with."""
+
+
 class Convolution(nn.Module):
-    """A 3x3 kernel; while training the sum of three."""
+    """A 3x3 kernel, while training the sum of three, and the rectifier's slope per channel."""
 
     def __init__(self, inputs: int, outputs: int, *, folded: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         nn.init.kaiming_normal_(self.weight)
         self.bias = nn.Parameter(torch.zeros(outputs))
+        self.slope = nn.Parameter(torch.full((outputs,), SLOPE))
         self.point: nn.Parameter | None = None
         self.through: nn.Parameter | None = None
         if not folded:
@@ -69,11 +77,20 @@ class Convolution(nn.Module):
         return self.weight + F.pad(centre, (1, 1, 1, 1))
 
 
+class Layer(NamedTuple):
+    """A plain 3x3 convolution and what rectifies its result."""
+
+    weight: Tensor
+    bias: Tensor
+    slope: Tensor
+    """Per channel, of the negative side; 1 leaves the result alone."""
+
+
 class Kernels(NamedTuple):
     """Stem, trunk and one head as plain kernels for one layout of chroma and one scale."""
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
-    """(weight, bias) of the stem, the trunk and the head, in order."""
+    layers: tuple[Layer, ...]
+    """In order; the last one, the head, is not rectified."""
     layout: Layout
     scale: int
 
@@ -161,13 +178,17 @@ class Cell(nn.Module):
             for p in (head.weight, head.bias)
         )
         trunk = [c for c in self.trunk if isinstance(c, Convolution)]
-        layers: list[tuple[Tensor, Tensor]] = [(stem, self.stem.bias)]
-        layers += [(c.kernel(), c.bias) for c in trunk]
-        layers += [(weight, bias)]
+        layers = [Layer(stem, self.stem.bias, self.stem.slope)]
+        layers += [Layer(c.kernel(), c.bias, c.slope) for c in trunk]
+        layers += [Layer(weight, bias, torch.ones_like(bias))]
         return Kernels(
             tuple(
-                (w.to(dtype).contiguous(memory_format=torch.channels_last), b.to(dtype))
-                for w, b in layers
+                Layer(
+                    layer.weight.to(dtype).contiguous(memory_format=torch.channels_last),
+                    layer.bias.to(dtype),
+                    layer.slope.to(dtype),
+                )
+                for layer in layers
             ),
             layout,
             scale,
@@ -290,15 +311,13 @@ class Cell(nn.Module):
         ), old_luma
 
 
-def run_layers(
-    layers: Sequence[tuple[Tensor, Tensor]], features: Tensor, band: int | None
-) -> Tensor:
-    """Convolutions with ReLU between, in fp32 out, whole or in horizontal bands.
+def run_layers(layers: Sequence[Layer], features: Tensor, band: int | None) -> Tensor:
+    """Convolutions with rectifiers between, in fp32 out, whole or in horizontal bands.
 
     Every layer reaches one row further, so a band with as many rows of halo as there are layers
     gives what the whole gives; zero padding happens at the picture's own edges alone.
     """
-    dtype = layers[0][0].dtype
+    dtype = layers[0].weight.dtype
     features = features.to(dtype).contiguous(memory_format=torch.channels_last)
     rows = features.shape[2]
     if band is None or band >= rows:
@@ -312,11 +331,11 @@ def run_layers(
     return torch.cat(bands, 2)
 
 
-def _run(layers: Sequence[tuple[Tensor, Tensor]], features: Tensor) -> Tensor:
-    for weight, bias in layers[:-1]:
-        features = F.conv2d(features, weight, bias, padding=1).relu_()
-    weight, bias = layers[-1]
-    return F.conv2d(features, weight, bias, padding=1)
+def _run(layers: Sequence[Layer], features: Tensor) -> Tensor:
+    *rectified, head = layers
+    for layer in rectified:
+        features = F.prelu(F.conv2d(features, layer.weight, layer.bias, padding=1), layer.slope)
+    return F.conv2d(features, head.weight, head.bias, padding=1)
 
 
 def noise_level(luma: Tensor) -> Tensor:
