@@ -14,10 +14,12 @@ from vrestore.models.nets.grid import (
     YUV444,
     Layout,
     Picture,
+    box_mean,
     cells_to_picture,
     fold_inputs,
     fold_outputs,
     from_cells,
+    halved,
     picture_to_cells,
     samples_of_luma,
     to_cells,
@@ -97,3 +99,22 @@ def test_both_ways_of_magnifying_agree_inside(scale: int):
 def test_magnifying_by_one_changes_nothing():
     plane = torch.rand(1, 1, 4, 4)
     assert upsample(plane, 1, (0.0, 0.2)) is plane
+
+
+@pytest.mark.parametrize("radius", [1, 2, 5])
+@pytest.mark.parametrize("size", [(3, 4), (9, 16)])
+def test_a_box_mean_is_the_mean_of_what_lies_inside(radius: int, size: tuple[int, int]):
+    plane = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(radius))
+    made = box_mean(plane, radius)
+    for y in range(size[0]):
+        for x in range(size[1]):
+            rows, columns = (
+                slice(max(0, y - radius), y + radius + 1),
+                slice(max(0, x - radius), x + radius + 1),
+            )
+            assert torch.allclose(made[..., y, x], plane[..., rows, columns].mean((2, 3)))
+
+
+def test_halving_is_the_mean_of_four():
+    plane = torch.rand(1, 2, 6, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(halved(plane), F.avg_pool2d(plane, 2))

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vrestore.models.nets.grid import to_cells
+from vrestore.models.nets.grid import box_mean, halved, to_cells
 from vrestore.models.nets.warp import sample, sampling_grid
 
 
@@ -71,10 +71,8 @@ def gauss_newton(a: Tensor, moved: Tensor, damping: Tensor, radius: int = 2) -> 
     x = 0.5 * (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2])
     y = 0.5 * (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1])
     difference = a - moved
-    products = F.avg_pool2d(torch.cat((x * x, x * y, y * y, x * difference, y * difference), 1), 2)
-    size = 2 * radius + 1
-    for window, pad in (((size, 1), (radius, 0)), ((1, size), (0, radius))):
-        products = F.avg_pool2d(products, window, 1, pad, count_include_pad=False)
+    products = torch.cat((x * x, x * y, y * y, x * difference, y * difference), 1)
+    products = box_mean(halved(products), radius)
     xx, xy, yy, xd, yd = products.unbind(1)
     xx, yy = xx + damping, yy + damping
     step = torch.stack((yy * xd - xy * yd, xx * yd - xy * xd), 1)
@@ -162,19 +160,26 @@ class Aligner(nn.Module):
         flow8 = flow8 + 8.0 * (found + self.at_eighth(torch.cat((match, a.eighth), 1)))
 
         h4, w4 = a.quarter.shape[-2:]
-        flow4 = F.interpolate(flow8, scale_factor=2, mode="bilinear")
+        flow4 = doubled(flow8)
         moved = sample(b.quarter, sampling_grid(flow4, h4, w4, 4))
         pair = torch.cat((a.quarter, a.quarter - moved, flow4 / 8), 1)
         flow4 = flow4 + 4.0 * self.at_quarter(pair.contiguous(memory_format=torch.channels_last))
 
         height, width = a.luma.shape[-2:]
-        flow2 = F.interpolate(flow4, scale_factor=2, mode="bilinear")
+        flow2 = doubled(flow4)
         moved = sample(b.luma, sampling_grid(flow2, height, width))
         blocks = torch.cat((to_cells(a.luma, 2, 2), to_cells(a.luma - moved, 2, 2), flow2 / 8), 1)
         residual = self.at_half(blocks.contiguous(memory_format=torch.channels_last))
         flow2 = flow2 + residual
         moved = sample(b.luma, sampling_grid(flow2, height, width))
         return [flow8, flow4, flow2 + gauss_newton(a.luma, moved, F.softplus(self.damping))]
+
+
+def doubled(flow: Tensor) -> Tensor:
+    """A flow for a grid with twice the cells a side, in the same unit."""
+    # With neighbouring channels side by side, as convolutions leave them, this takes four times as
+    # long.
+    return F.interpolate(flow.contiguous(), scale_factor=2, mode="bilinear")
 
 
 def crop(flow: Tensor, h: int, w: int) -> Tensor:

@@ -21,7 +21,7 @@ def sampling_grid(flow: Tensor, height: int, width: int, cell: int = 2) -> Tenso
     """
     h, w = flow.shape[-2:]
     if (h, w) != (height, width):
-        flow = F.interpolate(flow, size=(height, width), mode="bilinear")
+        flow = F.interpolate(flow.contiguous(), size=(height, width), mode="bilinear")
     # Flows are in luma samples, of which there are `cell` times w; pixel centres lie at
     # (i + 0.5) / size of the unit square.
     x = (torch.arange(width, device=flow.device, dtype=torch.float32) * 2 + 1) / width - 1

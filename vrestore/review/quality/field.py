@@ -72,13 +72,14 @@ class Participants:
     def trials(self) -> list[Trial]:
         """Trainings of the cell that something can be held against.
 
-        A contender named `twin-MODEL` is taken for the twin of that model, whatever its steps.
+        A contender named `twin-NAME` is taken for the twin of that model or contender, whatever its
+        steps.
         """
         found = [
-            Trial(method=entrant.method, others={TWIN: twin.method})
-            for entrant in self.entrants
+            Trial(method=trained.method, others={TWIN: twin.method})
+            for trained in (*self.entrants, *self.contenders)
             for twin in self.contenders
-            if twin.what == SINGLE_CELL and twin.name == f"twin-{entrant.name}"
+            if twin.what == SINGLE_CELL and twin.name == f"twin-{trained.name}"
         ]
         for cell in self.contenders:
             if cell.what != CELL:
