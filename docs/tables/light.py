@@ -2,10 +2,11 @@
 
     PYTHONPATH=. python docs/tables/light.py --data ../shared/data
 
-Truth is footage of `train/video` and stills of `train/stills_BSDS500_test`, with a seed of its own.
-Not all of it is unseen: `blocks` and `coffee` were looked at while stabilise was made, and the
-deflicker's patience was chosen between two values with the flicker table in view.  Weave left and
-flicker left are measured against the truth.
+Truth is footage of `train/video` and stills of `train/stills_BSDS500_test`, with clips and a seed
+that were not used in development, but for three constants that were set after a first run: those
+for fades from black (`dog_a`) and for shots whose motion is unsure (`cups`).  `dog_a` and
+`juggle_a` are other shots of places that were used.  Weave left and flicker left are measured
+against the truth.
 """
 
 from __future__ import annotations
@@ -39,11 +40,14 @@ from vrestore.review.metrics import flicker_index
 from vrestore.train import film
 from vrestore.train.footage import read_clip
 
-SEED = 20261
-STEADY = ("blocks", "dog_b", "juggle_b", "coffee")
+SEED = 70413
+STEADY = ("cups", "dog_a", "face_d0", "juggle_a")
 """Clips whose camera stands still."""
 
-MOVING = ("bedroom_pan", "davis_bike-packing", "flower_handheld_b", "gopro_walk_b", "motorway")
+MOVING = ("camel", "davis_bear", "geese", "handheld_teddy", "highway", "phone_rooftop")
+CLEAN = ("bedroom_a", "gopro_coast_drone", "guitar_room", "rollercoaster")
+"""Further clips, for what must stay as it is."""
+
 STILLS = 6
 FRAMES = 30
 
@@ -51,13 +55,19 @@ FRAMES = 30
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    data = parser.parse_args().data
+    tables = {
+        "weave": weave_table,
+        "flicker": flicker_table,
+        "light": light_table,
+        "fading": fading_table,
+        "cost": cost_table,
+    }
+    parser.add_argument("--only", choices=tables, help="one table instead of all")
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    weave_table(data)
-    flicker_table(data)
-    light_table(data)
-    fading_table(data)
-    cost_table()
+    for name, table in tables.items():
+        if given.only in (None, name):
+            table(given.data)
 
 
 def luma(data: Path, name: str) -> Tensor:
@@ -103,7 +113,7 @@ def band(path: np.ndarray) -> float:
 def panned(data: Path, number: int, speed: float) -> tuple[Tensor, Tensor]:
     """A still over which a camera pans by whole samples, and its course (T, 2)."""
     names = sorted((data / "train" / "stills_BSDS500_test").glob("*.jpg"))
-    still = read_clip(names[7 * number])[0].permute(2, 0, 1).float() / 255
+    still = read_clip(names[7 * number + 3])[0].permute(2, 0, 1).float() / 255
     if still.shape[1] > still.shape[2]:
         still = still.transpose(1, 2)
     gray = (still * torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)).sum(0, keepdim=True)
@@ -157,7 +167,7 @@ def weave_table(data: Path) -> None:
         f"{statistics.mean(after):.3f} | {max(after):.3f} | {statistics.mean(astray):.2f} |"
     )
     print("\n| clean clip | moved frames | movement put in, rms |\n|---|---|---|")
-    for name in (*STEADY, *MOVING):
+    for name in (*STEADY, *MOVING, *CLEAN):
         op = Stabilise(StabiliseConfig(strength=1))
         through(op, luma(data, name))
         note = op.notes[0]
@@ -223,10 +233,10 @@ def light_table(data: Path) -> None:
         "lamp": 0.7 + 0.3 * (t >= 14),
         "flash": 0.65 + 0.35 * ((t == 12) | (t == 13)),
     }
-    for name in (*STEADY, *MOVING):
+    for name in (*STEADY, *MOVING, *CLEAN):
         clip = luma(data, name)
         for what, gain in lights.items():
-            if what != "as it is" and name not in (STEADY[0], MOVING[1]):
+            if what != "as it is" and name not in (STEADY[1], *MOVING[:3]):
                 continue
             truth = film.lit(clip, gain[: len(clip)])
             change = through(Deflicker(DeflickerConfig(strength=1)), truth) - truth
@@ -257,7 +267,7 @@ def fading_table(data: Path) -> None:
     print()
 
 
-def cost_table() -> None:
+def cost_table(_: Path) -> None:
     print("### Cost of a 720x576 4:2:0 frame on one core, milliseconds (CPU time)\n")
     print("| stage | ms |\n|---|---|")
     generator = torch.Generator().manual_seed(1)

@@ -138,6 +138,42 @@ def test_the_network_gets_a_mask_and_the_picture_as_it_was(gray_frames, run_op):
     assert all(torch.equal(a.planes[0], b.planes[0]) for a, b in zip(out, frames, strict=True))
 
 
+def test_the_mask_is_shown_on_the_picture_as_it_was(gray_frames, run_op):
+    _, drawn = painted()
+    frames = gray_frames(drawn.frames)
+    shown = run_op(Dirt(DirtConfig(strength=0.5, show_mask=True)), frames)
+    repaired = run_op(Dirt(DirtConfig(strength=0.5)), frames)
+    for source, one, other in zip(frames, shown, repaired, strict=True):
+        assert torch.equal(one.planes[0], source.planes[0])
+        assert torch.equal(one.mask, other.mask)
+
+
+def test_apicture_in_colour_is_judged_too(make_frame, run_op, yuv):
+    _, drawn = painted(4)
+    core = drawn.matte[:, 0] > 0.3
+    for colour in (0.5, 0.6):
+        frames = [
+            make_frame([p[0].contiguous(), *[torch.full((48, 64), colour)] * 2], yuv("420"),
+                       index=t, shot_start=t == 0)
+            for t, p in enumerate(drawn.frames)
+        ]  # fmt: skip
+        masks = torch.stack([f.mask for f in run_op(Dirt(DirtConfig(strength=0.5)), frames)])
+        assert (masks & core).sum() / core.sum() > 0.7
+
+
+def test_more_strength_finds_more(gray_frames, run_op):
+    clean = scene(5, grain=0.02)
+    drawn = film.specks(clean, np.random.default_rng(9), 800, opacity=(0.1, 0.5))
+    found = [
+        sum(
+            0.0 if f.mask is None else dirt_density(f.mask)
+            for f in run_op(Dirt(DirtConfig(strength=strength)), gray_frames(drawn.frames))
+        )
+        for strength in (0.05, 0.5, 1.0)
+    ]
+    assert found[0] < found[1] < found[2]
+
+
 def test_chroma_is_filled_with_its_luma(make_frame, run_op, yuv):
     clip = scene(3)
     frames = []

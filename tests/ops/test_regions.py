@@ -47,3 +47,15 @@ def test_keeping_renumbers_and_means_follow():
     assert kept.count == 2
     assert kept.areas.tolist() == [3, 2]
     assert kept.mean(kept.columns).tolist() == [1.0, 2.5]
+
+
+def test_samples_of_another_kind_keep_apart():
+    mask = torch.zeros(6, 6, dtype=torch.bool)
+    mask[2, 1:5] = True
+    bright = torch.zeros(6, 6, dtype=torch.bool)
+    bright[2, 3:] = True
+    found = connected(mask, bright)
+    assert found.areas.tolist() == [2, 2]
+    left = found.only(found.columns != 3)
+    assert left.count == 2
+    assert left.areas.tolist() == [2, 1]

@@ -48,6 +48,25 @@ def test_a_scratch_is_found_and_filled(run):
     assert (result - clean[:, 0])[core].square().mean() < 0.2 * before
 
 
+def test_the_mask_is_shown_on_the_picture_as_it_was(make_frame, run_op):
+    clean = pan(wall(8, 2), 8, 2).expand(-1, 3, -1, -1)
+    drawn = film.drifting_scratches(clean, np.random.default_rng(5), 1, opacity=(0.5, 0.8))
+    frames = [
+        make_frame([p[0].contiguous()], GRAY, index=t, shot_start=t == 0)
+        for t, p in enumerate(drawn.frames)
+    ]
+    out = run_op(Scratches(ScratchesConfig(strength=0.5, show_mask=True)), frames)
+    assert any(f.mask is not None for f in out)
+    assert all(torch.equal(a.planes[0], b.planes[0]) for a, b in zip(out, frames, strict=True))
+
+
+def test_half_a_line_is_found_where_nothing_moves(run):
+    clip = pan(wall(8, 0), 8, 0).clone()
+    clip[:, :, :72, 90:92] += 0.25
+    out = run(clip)
+    assert all(f.mask[8:64, 90:92].float().mean() > 0.8 for f in out)
+
+
 def test_a_pole_that_pans_with_the_picture_stays(run):
     wide = wall(8, 3)
     wide[:, 100:102] = 0.95

@@ -32,6 +32,9 @@ _CLIP = 0.3
 _STAY = 0.0015
 """By how much another vector must be better than the present one."""
 
+_TOGETHER = 40000
+"""Samples that are worked on at once."""
+
 Pyramid = Sequence[torch.Tensor]
 """(1, 1, h, w) luma without the mean, half size first, each level half of the one before."""
 
@@ -65,7 +68,6 @@ def estimate(here: Pyramid, there: Pyramid) -> torch.Tensor:
             flow = _finer(flow, here[number])
         flow = _search(here[number], there[number], flow, _REACH if coarsest else 1)
         flow = _refine(here[number], there[number], _vector_median(flow))
-    flow = _refine(here[0], there[0], flow)
     return _vector_median(flow) * 2
 
 
@@ -95,17 +97,19 @@ def _search(
     height, width = here.shape[-2:]
     warped = displace(there, flow, _BLOCK)
     wide = F.pad(warped, (reach, reach, reach, reach), mode="replicate")
-    least = _pooled((here - warped).abs_().clamp_(max=_CLIP)).sub_(_STAY)
-    step = torch.zeros_like(flow)
-    for y in range(-reach, reach + 1):
-        for x in range(-reach, reach + 1):
-            shifted = wide[..., reach + y : reach + y + height, reach + x : reach + x + width]
-            cost = _pooled(torch.sub(here, shifted).abs_().clamp_(max=_CLIP))
-            better = cost < least
-            least = torch.minimum(least, cost)
-            step[:, :1].masked_fill_(better, x)
-            step[:, 1:].masked_fill_(better, y)
-    return flow + step
+    places = [(y, x) for y in range(2 * reach + 1) for x in range(2 * reach + 1)]
+    costs = []
+    # Small levels are many small calls, large ones leave the cache.
+    together = max(1, _TOGETHER // (height * width))
+    for first in range(0, len(places), together):
+        moved = torch.cat(
+            [wide[..., y : y + height, x : x + width] for y, x in places[first : first + together]]
+        )
+        costs.append(_pooled(moved.sub_(here).abs_().clamp_(max=_CLIP)))
+    cost = torch.cat(costs)[:, 0]
+    cost[len(places) // 2] -= _STAY
+    best = cost.argmin(0)
+    return flow + torch.stack((best % (2 * reach + 1) - reach, best // (2 * reach + 1) - reach))
 
 
 def _refine(here: torch.Tensor, there: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
@@ -181,8 +185,8 @@ def read_at(plane: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tens
     rows = (top.long()[:, None] + steps).clamp_(0, height - 1)
     around = plane[rows[:, :, None], columns[:, None, :]].float()
     value = torch.einsum("nij,ni,nj->n", around, weights_y, weights_x)
-    near = around[:, 1:3, 1:3].flatten(1)
-    return torch.minimum(torch.maximum(value, near.amin(1)), near.amax(1))
+    near = around[:, 1:3, 1:3]
+    return torch.minimum(torch.maximum(value, near.amin((1, 2))), near.amax((1, 2)))
 
 
 def _catmull_rom(t: torch.Tensor) -> torch.Tensor:

@@ -17,9 +17,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from vrestore import limits
+from vrestore.limits import exact
 from vrestore.media import Frame, Timestamp
 
 __all__ = ["Cut", "MarkCuts", "format_cuts", "parse_cuts"]
+
+_SHOWN = 60
+"""Signs of a wrong line that a message repeats."""
 
 _TOLERANCE = Fraction(1, 1000)
 """How early a frame may be for a time given in seconds: times are written by people, rounded."""
@@ -59,18 +64,23 @@ def format_cuts(cuts: Iterable[Cut]) -> str:
 
 
 def parse_cuts(text: str) -> tuple[Cut, ...]:
-    """The cuts of a list, in the order given.  ValueError naming the line that cannot be read."""
-    cuts = []
+    """The cuts of a list, in the order given.
+
+    ValueError naming the line that cannot be read, or where there are more than `limits.CUTS`.
+    """
+    cuts: list[Cut] = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split("#")[0].split()
         if not words:
             continue
+        if len(cuts) == limits.CUTS:
+            raise ValueError(f"line {number}: a list has at most {limits.CUTS} cuts")
         try:
             cuts.append(_parse_line(words))
         except (ValueError, ZeroDivisionError) as error:
             raise ValueError(
                 f"line {number}: expected a frame number, a time, or the four columns "
-                f"of an exported list, got {line.strip()!r}"
+                f"of an exported list, got {line.strip()[:_SHOWN]!r}"
             ) from error
     return tuple(cuts)
 
@@ -78,13 +88,20 @@ def parse_cuts(text: str) -> tuple[Cut, ...]:
 def _parse_line(words: list[str]) -> Cut:
     if len(words) == 1:
         word = words[0]
-        return Cut(frame=_natural(word)) if word.isdigit() else Cut(seconds=_seconds(word))
+        return Cut(frame=_natural(word)) if word.isdecimal() else Cut(seconds=_seconds(word))
     frame, pts, time_base, _ = words
-    return Cut(frame=_natural(frame), at=Timestamp(pts=int(pts), time_base=Fraction(time_base)))
+    return Cut(frame=_natural(frame), at=Timestamp(pts=_whole(pts), time_base=exact(time_base)))
+
+
+def _whole(word: str) -> int:
+    value = exact(word)
+    if value.denominator != 1:
+        raise ValueError(f"not a whole number: {word}")
+    return int(value)
 
 
 def _natural(word: str) -> int:
-    value = int(word)
+    value = _whole(word)
     if value < 0:
         raise ValueError(f"frame numbers start at 0, got {value}")
     return value
@@ -92,11 +109,11 @@ def _natural(word: str) -> int:
 
 def _seconds(word: str) -> Fraction:
     """Seconds of [[HH:]MM:]SS[.frac]."""
-    if "." not in word and ":" not in word:
+    if ("." not in word and ":" not in word) or word.count(":") > 2:
         raise ValueError(f"not a time: {word}")
     seconds = Fraction(0)
     for part in word.split(":"):
-        seconds = seconds * 60 + Fraction(part)
+        seconds = seconds * 60 + exact(part)
     return seconds
 
 

@@ -33,15 +33,18 @@ from vrestore.ops.lightfield import (
     hats_mean,
 )
 from vrestore.ops.shotwise import ShotTreatment, Shotwise
-from vrestore.ops.steadypath import Series, SteadyPath, tremor
+from vrestore.ops.steadypath import Habits, Series, SteadyPath, tremor
 
 __all__ = ["Deflicker", "DeflickerConfig"]
 
 LOOKAHEAD = 12
 """Frames that the course is fitted ahead of the frame being corrected."""
 
-_PATIENCE = 6.0
+_PATIENCE = 3.0
 """Standard deviations of evidence that it takes for the light to be believed to change."""
+
+_HABITS = Habits(memory=0.5, persistence=0.8)
+"""Flicker has a slow half; a change of light ends sooner or later."""
 
 _FLOOR = np.array([5e-4] + [1e-3] * (ACROSS * DOWN) + [1e-3] * ROWS + [3e-3])
 """Least trembling assumed of each coefficient."""
@@ -51,6 +54,9 @@ _ERRORS = 1.2
 
 _UNSEEN = np.array([2e-3] + [3e-3] * (ACROSS * DOWN) + [2.5e-3] * ROWS + [5e-3])
 """Trembling of each coefficient that nobody sees."""
+
+_CALMER = 1.5
+"""How many times less than before what comes next must tremble for the flicker to be over."""
 
 _BOUND = 0.45
 """The strongest correction, as a logarithm: a gain of 0.64 to 1.57."""
@@ -72,7 +78,7 @@ _STEP_FRAMES = 5
 
 _STEEP = 2.0
 """Slope of the course, in tremblings per frame, past which flicker is lost in a fade and left;
-corrections become less from one less on."""
+corrections become less from one less on.  A new course begins where it ends."""
 
 _NOTHING = 6e-4
 """Correction, as a logarithm, below which a frame's planes are left untouched: 0.15 codes."""
@@ -111,8 +117,9 @@ class _Shot:
         self._strength, self._alloc = strength, alloc
         self._first = frame.index
         self._light = FollowLight()
-        self._path = SteadyPath(_FLOOR, _PATIENCE, LOOKAHEAD)
+        self._path = SteadyPath(_FLOOR, _PATIENCE, LOOKAHEAD, _HABITS)
         self._held: deque[tuple[Frame, Light]] = deque()
+        self._fading = False
         self._before: list[float] = []
         self._after: list[float] = []
         self._uneven: list[tuple[float, float]] = []
@@ -162,6 +169,8 @@ class _Shot:
         at = len(level) - _STEP_FRAMES
         if at < _STEP_FRAMES or at <= settled:
             return
+        if abs(level[at] - level[at - 1]) < 0.6 * _STEP:
+            return
         before, after = level[at - _STEP_FRAMES : at], level[at:]
         step = float(np.median(after) - np.median(before))
         jump = float(level[at] - level[at - 1])
@@ -172,14 +181,19 @@ class _Shot:
             self._path.part(at - settled)
 
     def _settle(self) -> Frame:
-        scale = self._path.tremor()
+        scale, near = self._path.tremor(), self._path.tremor(near=True)
         course = self._path.settle()
         steep = float(np.abs(self._path.slope[0]) / scale[0])
+        if self._fading and steep < _STEEP and self._path.ahead:
+            self._path.part(0)
+        self._fading = steep >= _STEEP
         frame, light = self._held.popleft()
         off = light.field - course
         error = np.median([other.error for _, other in self._held] + [light.error], axis=0)
         nothing = np.square(_ERRORS * error) + np.square(_UNSEEN)
-        sure = np.clip(1 - nothing / np.square(scale), 0, 1) * min(max(_STEEP - steep, 0.0), 1.0)
+        # What trembled before a fade's end is no flicker after it.
+        seen = np.square(np.minimum(scale, _CALMER * near))
+        sure = np.clip(1 - nothing / seen, 0, 1) * min(max(_STEEP - steep, 0.0), 1.0)
         flash = max(_FLASH, _FLASH_TREMORS * scale[0])
         correction = np.zeros(SHAPES)
         if off[0] < flash and light.share > 0:

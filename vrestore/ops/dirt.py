@@ -14,31 +14,33 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
-from vrestore.media import Coding, ColorModel, Frame
+from vrestore.media import Coding, Frame
 from vrestore.notes import ShotNote
-from vrestore.ops.blockmotion import CELL, Pyramid, displace, estimate, pyramid
-from vrestore.ops.flyers import blobs, on_a_way
+from vrestore.ops.blockmotion import Pyramid, displace, estimate, pyramid
+from vrestore.ops.dirtscore import score
+from vrestore.ops.flyers import Blobs, blobs, on_a_way
 from vrestore.ops.infill import Reference, fill_from_neighbours, luma_of
-from vrestore.ops.spikes import Spikes, find_spikes, one_sided, splice_rows
+from vrestore.ops.marks import Neighbour, colourless, describe, region_colour
+from vrestore.ops.spikes import Spikes, find_spikes, splice_rows
 
 __all__ = ["Dirt", "DirtConfig", "dirt_density"]
 
-_STEEPEST, _FLATTEST = 2.4, 4.0
-"""Threshold of a spike in standard deviations of the noise, at strength 1 and 0."""
+_SUSPECT = 2.5
+"""Distance from both other frames, in standard deviations of the noise, from which a region is
+looked at."""
 
-_BAR = 0.5
-"""Least `_score` at strength 0.5; the score's weights were fitted, by logistic regression, on
-synthetic dirt in one half of the clips that training uses."""
+_BAR = -2.0
+"""Least logit of `dirtscore` at strength 0.5."""
 
-_ONE_SIDED = 1.0
-"""How much more is asked for where both other frames lie on one side: what a moving thing covers
-or uncovers there is missing in both."""
+_SWAY = 6.0
+"""How much lower, or higher, it is at strength 1, or 0."""
 
-_FAINTEST = 0.022
-"""Least mean contrast of dirt at strength 0.5, on the unit scale."""
+_COLOURLESS = 1.0
+"""How much lower still where no colour shows: dirt differs from its surroundings in colour too, and
+without that the judge is less sure of it than of what is none."""
 
-_UNSTEADY = 0.8
-"""How much more is asked for per e-fold of `Dirt._unsteady`, in samples."""
+_FAINTEST = 0.012
+"""Least mean contrast of what is looked at, on the unit scale."""
 
 _FLICKER = 0.05
 """Largest difference of brightness, on the unit scale, that is taken for flicker."""
@@ -46,17 +48,8 @@ _FLICKER = 0.05
 _LARGEST = 0.02
 """Share of the picture above which a region is no dirt."""
 
-_COLOURED = 0.05
-"""How much farther from grey than its background an object may be before it is no dirt."""
-
-_APPEARED = 2.4
-"""Threshold, in standard deviations, of what appears or vanishes from one frame to another."""
-
-_SUSPECTS = 120
-"""Most marks of a frame among which moving objects are looked for."""
-
-_FLYER = 10.0
-"""Samples below which a region is too small for its way to be recognised."""
+_SUSPECTS = 600
+"""Most regions of a frame that are looked at: those that stand out most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +83,11 @@ class _View:
     frame: Frame
     luma: torch.Tensor
     levels: Pyramid
+    others: tuple[int, int] = (0, 0)
+    """Numbers of the frames by which it is judged."""
+    splice: slice | None = None
+    suspects: tuple[Spikes, Blobs] | None = None
+    """What it alone shows, and how that looks."""
     restored: Frame | None = None
 
     @property
@@ -113,7 +111,6 @@ class _Tally:
     first: int = 0
     shares: list[float] = field(default_factory=list)
     regions: int = 0
-    spared: int = 0
     splices: int = 0
 
 
@@ -125,7 +122,7 @@ class Dirt:
     """
 
     def __init__(self, config: DirtConfig) -> None:
-        self.latency = 2
+        self.latency = 3
         self.notes: list[ShotNote] = []
         self._config = config
         self._strength = config.strength
@@ -151,14 +148,16 @@ class Dirt:
         luma = luma_of(frame.planes, frame.format)
         self._views.append(_View(frame, luma, pyramid(luma)))
         newest = self._seen - 1
-        if newest == 2:
-            yield self._settled(0, (1, 2))
         if newest >= 2:
-            yield self._settled(newest - 1, (newest - 2, newest))
-            del self._views[:-3]
-            self._links = {
-                pair: one for pair, one in self._links.items() if min(pair) >= newest - 1
-            }
+            self._search(newest - 1, (newest - 2, newest))
+        if newest == 2:
+            self._search(0, (1, 2))
+        if newest >= 3:
+            while self._given <= newest - 2:
+                yield self._settled(self._given)
+            del self._views[:-5]
+            oldest = self._seen - len(self._views)
+            self._links = {pair: one for pair, one in self._links.items() if min(pair) >= oldest}
 
     def flush(self) -> Iterable[Frame]:
         yield from self._end()
@@ -168,7 +167,9 @@ class Dirt:
         last = self._seen - 1
         if self._given < self._seen:
             if last >= 2:
-                yield self._settled(last, (last - 1, last - 2))
+                self._search(last, (last - 1, last - 2))
+                while self._given <= last:
+                    yield self._settled(self._given)
             else:
                 for view in self._views:
                     yield view.frame
@@ -190,11 +191,33 @@ class Dirt:
             self._links[one, other] = _Link(flow, _levelled(aligned, here.luma))
         return self._links[one, other]
 
-    def _settled(self, number: int, others: tuple[int, int]) -> Frame:
-        """The frame of that number, judged by two others and repaired."""
+    def _search(self, number: int, others: tuple[int, int]) -> None:
+        """Find what a frame alone shows, beside two others."""
+        view = self._view(number)
+        luma = view.luma
+        one, two = (self._link(number, other).aligned for other in others)
+        view.others = others
+        view.splice = splice_rows(luma, one, two)
+        spikes = find_spikes(luma, one, two, _SUSPECT, without=view.splice)
+        if spikes is None:
+            return
+        fit = (spikes.contrast > _FAINTEST) & (
+            spikes.regions.areas < max(60.0, _LARGEST * luma.numel())
+        )
+        if int(fit.sum()) > _SUSPECTS:
+            rank = (spikes.strength * spikes.contrast * fit).argsort(descending=True, stable=True)
+            fit[rank[_SUSPECTS:]] = False
+        if not bool(fit.any()):
+            return
+        spikes = spikes.keep(fit)
+        colour = region_colour(view.frame, spikes.regions)
+        view.suspects = spikes, blobs(spikes.regions, luma, spikes.sign, colour)
+
+    def _settled(self, number: int) -> Frame:
+        """The frame of that number, judged and repaired."""
         self._given += 1
         view = self._view(number)
-        found = self._judge(number, others)
+        found = self._judge(number)
         if found is None:
             self._tally.shares.append(0.0)
             return view.frame
@@ -202,95 +225,65 @@ class Dirt:
         frame = view.frame
         mask = found if frame.mask is None else found | frame.mask
         frame = replace(frame, mask=mask)
-        if self._config.fill == "temporal":
+        if self._config.fill == "temporal" and not self._config.show_mask:
             references = [
                 Reference(self._view(other).latest.planes, self._link(number, other).flow)
-                for other in others
+                for other in view.others
             ]
             planes = fill_from_neighbours(frame.planes, frame.format, found, references)
             frame = replace(frame, planes=planes, ready=None)
         view.restored = frame
         return frame
 
-    def _judge(self, number: int, others: tuple[int, int]) -> torch.Tensor | None:
+    def _judge(self, number: int) -> torch.Tensor | None:
         """(H, W) bool, what is dirt in a frame; None for nothing."""
-        luma = self._view(number).luma
-        one, two = (self._link(number, other).aligned for other in others)
-        height, width = luma.shape
-        mask = torch.zeros(height, width, dtype=torch.bool, device=luma.device)
-        splice = None
-        if others[0] >= number or others[1] <= number or number in (1, self._seen - 2):
-            splice = splice_rows(luma, one, two)
-        if splice is not None:
-            mask[splice] = True
+        view = self._view(number)
+        mask = torch.zeros(view.luma.shape, dtype=torch.bool, device=view.luma.device)
+        if view.splice is not None:
+            mask[view.splice] = True
             self._tally.splices += 1
-        threshold = _FLATTEST + (_STEEPEST - _FLATTEST) * self._strength
-        spikes = find_spikes(luma, one, two, threshold, without=splice)
-        if spikes is not None:
-            one_sided_pair = (others[0] - number) * (others[1] - number) > 0
-            bar = _BAR + 2.0 * (0.5 - self._strength) + _ONE_SIDED * one_sided_pair
-            asked = bar + _UNSTEADY * self._unsteady(spikes, number, others).log1p()
-            dirty = (_score(spikes) > asked) & (
-                spikes.contrast > _FAINTEST * (1.5 - self._strength)
-            )
-            dirty &= spikes.regions.areas < max(60.0, _LARGEST * luma.numel())
-            dirty &= ~self._coloured(spikes, number, others)
-            dirty &= ~self._flying(spikes, dirty, number, others)
-            regions = spikes.regions.keep(dirty)
+        if view.suspects is not None:
+            spikes, looks = view.suspects
+            features = self._described(number, spikes, looks)
+            regions = spikes.regions.keep(self.chosen(spikes, features, number))
             self._tally.regions += regions.count
             mask[regions.rows, regions.columns] = True
         return mask if bool(mask.any()) else None
 
-    def _unsteady(self, spikes: Spikes, number: int, others: tuple[int, int]) -> torch.Tensor:
-        """(count,) how far, in samples, the motion to the two others is from even motion."""
-        ratio = (others[1] - number) / (others[0] - number)
-        one, two = (self._link(number, other).flow for other in others)
-        bend = (two - ratio * one).square().sum(1, keepdim=True).sqrt()
-        regions = spikes.regions
-        return regions.mean(bend[0, 0][regions.rows // CELL, regions.columns // CELL])
+    def chosen(self, spikes: Spikes, features: torch.Tensor, number: int) -> torch.Tensor:
+        """(count,) bool: which regions of a frame are dirt, by features (count, len(FEATURES))."""
+        bar = _BAR + _SWAY * (0.5 - self._strength)
+        if colourless(self._view(number).frame):
+            bar -= _COLOURLESS
+        return score(features) > bar
 
-    def _coloured(self, spikes: Spikes, number: int, others: tuple[int, int]) -> torch.Tensor:
-        """(count,) bool: regions farther from grey than what the others show there."""
-        frame = self._view(number).frame
-        form, regions = frame.format, spikes.regions
-        if form.color_planes == 1:
-            return torch.zeros(regions.count, dtype=torch.bool, device=spikes.sign.device)
-        here = _saturation(frame, regions.rows, regions.columns)
-        there = torch.zeros_like(here)
-        for other in others:
-            flow = self._link(number, other).flow[0]
-            cell = regions.rows // CELL, regions.columns // CELL
-            rows = (regions.rows + flow[1][cell]).round().long().clamp_(0, frame.height - 1)
-            columns = (regions.columns + flow[0][cell]).round().long().clamp_(0, frame.width - 1)
-            there += 0.5 * _saturation(self._view(other).frame, rows, columns)
-        return regions.mean(here - there) > _COLOURED
-
-    def _flying(
-        self, spikes: Spikes, dirty: torch.Tensor, number: int, others: tuple[int, int]
-    ) -> torch.Tensor:
-        """(count,) bool: regions that are objects on their way through the frames."""
-        regions = spikes.regions
-        flying = torch.zeros(regions.count, dtype=torch.bool, device=dirty.device)
-        chosen = dirty & (regions.areas >= _FLYER)
-        # More than this is no sparse scene with a bird in it.
-        if int(chosen.sum()) > _SUSPECTS:
-            return flying
-        if not bool(chosen.any()):
-            return flying
-        luma = self._view(number).luma
-        suspects = blobs(regions.keep(chosen), luma, spikes.sign[chosen])
-        seen = []
-        for other in others:
-            theirs = self._view(other).luma
-            alone = one_sided(theirs, self._link(other, number).aligned, _APPEARED)
-            if alone is None:
-                return flying
-            seen.append(blobs(alone[0], theirs, alone[1]))
+    def _described(self, number: int, spikes: Spikes, looks: Blobs) -> torch.Tensor:
+        """(count, len(FEATURES)) of a frame's suspects, beside the frames around."""
+        view = self._view(number)
+        others = view.others
         ratio = (others[1] - number) / (others[0] - number)
-        size = (luma.shape[1], luma.shape[0])
-        flying[chosen] = on_a_way(suspects, *seen, ratio=ratio, size=size)
-        self._tally.spared += int(flying.sum())
-        return flying
+        neighbours = []
+        for other in others:
+            back = self._links.get((other, number))
+            on = self._links.get((other, 2 * other - number)) if abs(other - number) == 1 else None
+            beyond = None
+            if on is not None and ratio < 0:
+                beyond = on.flow, self._view(2 * other - number).luma
+            neighbours.append(
+                Neighbour(
+                    frame=self._view(other).frame,
+                    luma=self._view(other).luma,
+                    aligned=self._link(number, other).aligned,
+                    flow=self._link(number, other).flow,
+                    back=None if back is None else back.flow,
+                    beyond=beyond,
+                )
+            )
+        theirs = [self._view(other).suspects for other in others]
+        one, two = (None if found is None else found[1] for found in theirs)
+        size = (view.luma.shape[1], view.luma.shape[0])
+        way = on_a_way(looks, one, two, ratio=ratio, size=size)
+        return describe(spikes, view.frame, view.luma, neighbours, ratio, way)
 
     def _write_note(self) -> None:
         tally = self._tally
@@ -303,7 +296,6 @@ class Dirt:
                 values={
                     "marks_per_frame": tally.regions / self._seen,
                     "share_changed": sum(shares) / len(shares),
-                    "moving_objects_spared": float(tally.spared),
                     "splice_marks": float(tally.splices),
                 },
                 curves={"share_changed": tuple(tally.shares)},
@@ -320,26 +312,3 @@ def _levelled(plane: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     cells = F.avg_pool2d(apart, 16, ceil_mode=True, count_include_pad=False)
     wide = F.avg_pool2d(cells, 3, 1, 1, count_include_pad=False)
     return plane + F.interpolate(wide, size=plane.shape, mode="bilinear")[0, 0]
-
-
-def _score(spikes: Spikes) -> torch.Tensor:
-    """(count,) how surely each region is dirt."""
-    small = (30 / spikes.regions.areas).log().clamp_(min=0)
-    return (
-        2.0 * spikes.strength.log()
-        + 2.4 * (spikes.contrast / (spikes.misfit + 0.004)).log()
-        + 1.4 * (spikes.contrast / (spikes.disagreement + 0.004)).log()
-        - 0.8 * (spikes.texture / (spikes.contrast + 0.002) + 0.05).log()
-        - 1.85 * small
-    )
-
-
-def _saturation(frame: Frame, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """(n,) distance from grey at luma positions, in units of Cb and Cr."""
-    form = frame.format
-    if form.model is ColorModel.RGB:
-        colour = torch.stack([plane[rows, columns].float() for plane in frame.planes[:3]])
-        return 0.5 * (colour.amax(0) - colour.amin(0))
-    at = rows >> form.log2_chroma_h, columns >> form.log2_chroma_w
-    cb, cr = (plane[at].float() - 0.5 for plane in frame.planes[1:3])
-    return (cb.square() + cr.square()).sqrt()

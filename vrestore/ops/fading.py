@@ -1,11 +1,12 @@
-"""Faded prints: black and white brought back, and a colour cast taken out.
+"""Faded prints: dyes that are gone made good, and black and white brought back.
 
-Per shot, from its first frames only: where luma's darkest and brightest lie, and which colour the
-darkest and the brightest parts have, which in most pictures are neutral.  A dye that has faded
-leaves its cast in the shadows, where there was most of it, and little in the highlights, so each of
-R, G and B gets a gain and an offset of its own (per-channel stretch, as Chambah, Besserer and
-Courtellemont have it for faded film, 2002).  The correction is bounded, and the same in all frames
-of a shot.
+Per shot, from its first frames only.  Of a print's three dyes cyan goes first and yellow next, so
+the densities of R and B shrink against that of G: what is dark turns pink, what is white stays.
+How far the dyes have faded is estimated from what nature nearly always has, something dark that is
+dark in all colours, and red as contrasty as green.  Only what goes beyond nature's own variety is
+believed, so a warm scene and a faint cast stay; then the densities are divided by what is left of
+them, each colour by the gain and offset that come nearest to it over the colours of the shot.
+Levels are a stretch of luma.  The correction is bounded, and the same in all frames of a shot.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from vrestore.ops.shotwise import ShotTreatment, Shotwise, tuned
 from vrestore.ops.smallluma import shrunk
 from vrestore.ops.standards import chroma_offset, luma_weights, rgb_to_ycbcr
 
-__all__ = ["Fading", "FadingConfig"]
+__all__ = ["Fading", "FadingConfig", "dye_fading"]
 
 LOOKAHEAD = 23
 """Frames after a shot's first that its correction is measured on."""
@@ -37,7 +38,7 @@ _TAIL = 0.005
 """Share of the samples that are darker than black, and brighter than white."""
 
 _ENDS = 0.04
-"""Share of the samples, darkest and brightest, whose colour is taken for the cast."""
+"""Share of the samples, darkest and brightest, by which contrast is told."""
 
 _BLACK, _WHITE = 0.03, 0.9
 """Where black and white are brought."""
@@ -48,11 +49,22 @@ _MOST_BLACK = 0.2
 _MOST_GAIN = 1.6
 """The strongest stretch of luma."""
 
-_MOST_CAST = 0.25
-"""The farthest that the shadows or the highlights of a channel are moved, on the unit scale."""
+_LOSS, _STAIN = (0.475, 0.04, 0.2), (0.0, 0.01, 0.04)
+"""What a wholly faded print has lost of the densities of R, G and B, and what its base has taken
+on: Eastmancolor kept warm."""
 
-_SLIGHT = 0.015
-"""Cast that is taken for the scene's own."""
+_NATURAL, _FULL = 0.36, 0.71
+"""Estimates of fading up to which nine of ten pictures go that never faded, and from which all of
+it is believed."""
+
+_PALEST = 0.004
+"""Value below which nothing is told of a density."""
+
+_GAINS = (0.6, 2.0)
+"""Bounds of a colour's gain."""
+
+_PALE, _CLEARLY_PALE = 0.08, 0.16
+"""Black from which on a print may have lost its contrast, and has surely."""
 
 _CONTRAST = 0.15
 """Least distance from black to white for a shot to tell where they are: fog and blank frames do
@@ -70,8 +82,7 @@ class FadingConfig:
     """How far black and white are brought back, 0 (off) to 1."""
 
     cast: float = 0.0
-    """How much of the colour cast is taken out, 0 (off) to 1.  A tinted or toned print loses its
-    tint."""
+    """How much of what the dyes have lost is made good, 0 (off) to 1."""
 
     def __post_init__(self) -> None:
         for name in ("levels", "cast"):
@@ -249,34 +260,69 @@ def _colours(frame: Frame) -> torch.Tensor:
     return colours @ to_rgb.t()
 
 
+def dye_fading(colours: torch.Tensor) -> float:
+    """How far the dyes seem to have faded, about 0 (not) to 1, from (n, 3) R, G, B.
+
+    A regression on 200 natural pictures, faded and not; 0.2 is usual for one that is not, and one
+    in ten has more than 0.36.
+    """
+    values = colours.double().clamp(0.01, 1.0)
+    density = -values.log10()
+    red, green = density[:, 0], density[:, 1]
+    pink = float(values[:, 0].quantile(0.005) - values[:, 1].quantile(0.005))
+    deepest = float(red.quantile(0.98)) / max(float(green.quantile(0.98)), 0.05)
+    dark = green > green.median()
+    lead = ((red - green) / green.clamp(min=0.02))[dark]
+    spared = float(lead.quantile(0.95)) if len(lead) else 0.0
+    return (
+        0.366
+        + 2.905 * min(max(pink, -0.1), 0.3)
+        - 0.111 * min(max(spared, -1.0), 1.0)
+        - 0.09 * min(max(deepest, 0.0), 2.0)
+    )
+
+
 def _measured(colours: torch.Tensor, config: FadingConfig) -> _Stretch:
     """The correction of a shot whose first frames have these colours."""
     gain, offset = torch.ones(3).double(), torch.zeros(3).double()
     luma = colours @ torch.tensor([0.299, 0.587, 0.114]).double()
-    ordered = luma.sort()
+    ordered = luma.sort().values
     ends = max(1, int(_ENDS * len(luma)))
-    dark, bright = ordered.indices[:ends], ordered.indices[-ends:]
-    if float(luma[bright].mean() - luma[dark].mean()) < _CONTRAST:
+    if float(ordered[-ends:].mean() - ordered[:ends].mean()) < _CONTRAST:
         return _Stretch(gain, offset)
-    if config.cast:
-        shadow, light = colours[dark].mean(0), colours[bright].mean(0)
-        new_shadow = shadow + config.cast * _bounded(shadow.mean() - shadow)
-        new_light = light + config.cast * _bounded(light.mean() - light)
-        gain = (new_light - new_shadow) / (light - shadow).clamp_min(_CONTRAST / 2)
-        offset = new_shadow - gain * shadow
+    in_colour = bool((colours[:, 0] != colours[:, 1]).any())
+    if config.cast and in_colour:
+        amount = _ramp(dye_fading(colours), _NATURAL, _FULL)
+        if amount:
+            gain, offset = _restored(colours, amount)
+            gain, offset = 1 + config.cast * (gain - 1), config.cast * offset
     if config.levels:
         tail = max(0, int(_TAIL * len(luma)))
         neutral = ((colours * gain + offset) @ torch.tensor([0.299, 0.587, 0.114]).double()).sort()
         black, white = float(neutral.values[tail]), float(neutral.values[-1 - tail])
-        # Only ever stretched: what is darker or brighter than the aim already stays.
+        # Only ever stretched, and only where black is no black any more: a dark scene has a dim
+        # white too, but keeps its black.
+        levels = config.levels * _ramp(black, _PALE, _CLEARLY_PALE)
         lift = min(max(black - _BLACK, 0.0), _MOST_BLACK)
         stretch = max((_WHITE - _BLACK) / max(white - lift - _BLACK, 1e-3), 1.0)
-        stretch = 1 + config.levels * (min(stretch, _MOST_GAIN) - 1)
-        lift *= config.levels
+        stretch = 1 + levels * (min(stretch, _MOST_GAIN) - 1)
+        lift *= levels
         gain, offset = gain * stretch, (offset - lift - _BLACK) * stretch + _BLACK
     return _Stretch(gain, offset)
 
 
-def _bounded(cast: torch.Tensor) -> torch.Tensor:
-    """A cast to be taken out, less what may be the scene's own, and not too much."""
-    return cast.sign() * (cast.abs() - _SLIGHT).clamp(0, _MOST_CAST)
+def _restored(colours: torch.Tensor, amount: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gain and offset of each colour that come nearest to its densities before they faded."""
+    loss, stain = (torch.tensor(values).double() * amount for values in (_LOSS, _STAIN))
+    density = -colours.clamp(_PALEST, 1.0).log10()
+    before = 10.0 ** -((density - stain) / (1 - loss)).clamp(min=0)
+    mean, wanted = colours.mean(0), before.mean(0)
+    spread = (colours - mean).square().mean(0).clamp(min=1e-6)
+    gain = ((colours - mean) * (before - wanted)).mean(0) / spread
+    gain = gain.clamp(*_GAINS)
+    return gain, wanted - gain * mean
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high` on, linear between."""
+    return min(1.0, max(0.0, (value - low) / (high - low)))

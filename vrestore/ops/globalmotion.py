@@ -1,73 +1,46 @@
-"""How the whole picture moved from one frame to another: translation, rotation and zoom.
+"""Where the whole picture lies, frame by frame, in a shot.
 
-Coarse by phase correlation (Kuglin and Hines 1975), fine by the inverse compositional method of
-Lucas and Kanade (Baker and Matthews, IJCV 56, 2004) on blocks of a small luma.  The motion is the
-one that most blocks agree on (iteratively reweighted least squares with Geman-McClure weights), so
-what moves by itself does not count; a residual is cut off where it is far from the noise, so dust
-does not either; and pictures are compared without local means and at equal contrast, so a change
-of light is no motion.
-
-Frames are compared with an anchor for as long as they resemble it, and not each with the one
-before, so that errors do not add up.
+Frames are compared (`framematch`) with an anchor for as long as they resemble it, and not each with
+the one before, so that errors do not add up.  What lies at rest is followed for itself as long as
+there is any, since behind much that moves it tells where the camera stood.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
-import torch
-import torch.nn.functional as F
 
 from vrestore.media import Frame
-from vrestore.ops.smallluma import shrunk, small_luma
+from vrestore.ops.framematch import (
+    Anchor,
+    Look,
+    Match,
+    Numbers,
+    anchor_at,
+    look_at,
+    match,
+    nearest_start,
+    outward,
+)
+from vrestore.ops.smallluma import small_luma
 
 __all__ = ["FollowMotion", "Motion"]
-
-Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
 
 _WIDTH = 256
 """Columns of the picture that motion is measured on."""
 
-_COARSE = 96
-"""Columns of the picture that is phase correlated."""
-
-_BLOCK = 24
-"""Side of the blocks that vote, in samples of the small picture."""
-
-_EDGE = 4
-"""Samples at the edges that are not looked at: film scans have borders there."""
-
-_ITERATIONS = 5
-
-_CLIP = 2.5
-"""Residual, in standard deviations, past which a sample is dust or a moving thing."""
-
-_AGREE = 0.12
-"""Distance in samples of the small picture within which two blocks move alike."""
-
 _MEMORY = 0.8
 """Of how far a block went along with the picture, from frame to frame."""
 
-_DOUBT = 0.15
-"""Vote of a block that never went along."""
+_LONG_MEMORY = 0.9
+"""The same of what lies at rest."""
 
 _FAINT = 2e-4
 """Contrast (mean absolute detail, on the unit scale) of a picture on which nothing can be seen."""
 
-_BEND = 0.003
-"""Standard deviation of zoom and of rotation in radians that is expected, for want of evidence."""
-
-_PRIOR = np.diag([1e-6, 1e-6, _BEND**-2, _BEND**-2])
-
 _SMALLEST = 14
 """Least side of the small picture."""
-
-_LEAST_BLOCKS = 1.5
-"""Blocks' worth of detail without which nothing can be measured."""
 
 _KEEP_SHARE = 0.3
 """Share of the detail that must move alike for an anchor to be kept."""
@@ -80,6 +53,24 @@ _KEEP_SHARE_AT_REST = 0.22
 
 _LEAST_SHARE = 0.1
 """Share below which there is no common motion to speak of."""
+
+_UNDISPUTED = 0.6
+"""Share above which what moves so is what rests, if anything does."""
+
+_FAR_FROM_REST = 6.0
+"""Shift in samples of the small picture past which nothing rests."""
+
+_NEAR = 0.7
+"""Distance in samples of the small picture from which a match is sure to be found."""
+
+_INNER = 0.05
+"""By how much nearer to the middle, as a share of the way to the edge, an actor lies."""
+
+_BEND_AT_REST = 0.0003
+"""Zoom and rotation in radians of what rests: next to none."""
+
+_DOUBT = 0.15
+"""Vote of a block that never went along."""
 
 _KEEP_SHIFT = 0.12
 """Shift, as a share of the picture's width, past which an anchor is given up."""
@@ -107,115 +98,140 @@ class Motion:
     error: float
     """Standard error of `x` and `y`, in luma samples, as far as the blocks' disagreement tells."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What is kept of a frame: detail at equal contrast, and a coarse copy's spectrum."""
-
-    detail: torch.Tensor
-    """(H, W) luma without its local mean, of unit mean absolute value."""
-
-    coarse: torch.Tensor
-    """Half spectrum of the coarse detail, windowed."""
-
-    coarse_size: tuple[int, int]
-    contrast: float
-    """Mean absolute detail before it was scaled, on the unit scale."""
+    rest: Motion | None = None
+    """Where what lies at rest is, if anything does while more may move."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Anchor:
-    look: _Look
-    inner: torch.Tensor
-    """(h, w): the detail that whole blocks fill."""
+@dataclass(slots=True)
+class _Track:
+    """One of the motions that are followed."""
 
-    energy: Numbers
-    """(blocks,): sum of its squares."""
+    base: Numbers
+    """(4,): x, y in samples of the small picture, zoom, angle in the anchor's frame."""
 
-    gradient_x: torch.Tensor
-    gradient_y: torch.Tensor
-    """(h, w): its central differences."""
-
-    steepness: Numbers
-    """(blocks, 2, 2) sums of gradient products."""
-
-    centres: Numbers
-    """(blocks, 2): (x, y) of each block's centre, from the picture's centre."""
-
-    grid: tuple[int, int, int]
-    """Blocks down, blocks across, side of a block."""
-
-    top: int
-    left: int
     at: Numbers
-    """(4,): x, y in samples of the small picture, zoom, angle of the anchor itself."""
+    """(4,) in the frame before."""
+
+    guess: Numbers
+    """(4,) bends from the anchor to the frame before."""
+
+    standing: Numbers
+    """(blocks,) how far each block went along lately."""
+
+    share: float = 1.0
+    """Share of the detail that went along in the frame before."""
+
+    error: float = 0.0
+    """Standard error of x and y in it, in samples of the small picture."""
+
+    def follow(self, found: Match, memory: float) -> None:
+        self.at, self.guess = self.base + found.bends, found.bends
+        self.share, self.error = found.share, found.error
+        self.standing = memory * self.standing + (1 - memory) * found.weights
+
+    def rebase(self) -> None:
+        """The frame before is the anchor from now on."""
+        self.base, self.guess = self.at, np.zeros(4)
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
-    bends: Numbers
-    """(4,) x, y, zoom, angle from the anchor to the frame."""
-
-    share: float
-    error: float
-    """Standard error of x and y, in samples of the small picture."""
-
-    weights: Numbers
-    """(blocks,) how far each block went along."""
+def _motion(track: _Track, scale: int) -> Motion:
+    x, y, _, angle = track.at.tolist()
+    return Motion(
+        x=x * scale, y=y * scale, angle=angle, share=track.share, error=track.error * scale
+    )
 
 
 class FollowMotion:
     """The motion of a shot, frame by frame.  UNIT frames of one size, 16x16 or larger."""
 
     def __init__(self) -> None:
-        self._anchor: _Anchor | None = None
-        self._before: _Look | None = None
-        self._at: Numbers = np.zeros(4)
-        self._guess: Numbers = np.zeros(4)
-        self._standing: Numbers | None = None
+        self._anchor: Anchor | None = None
+        self._before: Look | None = None
+        self._track = _Track(np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(0))
+        self._first: Anchor | None = None
+        self._rest: _Track | None = None
 
     def push(self, frame: Frame) -> Motion:
         """Where the shot's next frame lies; where the one before did, if nothing can be seen."""
         small, scale = small_luma(frame, _WIDTH)
-        look = _look(small)
+        look = look_at(small)
         share = error = 0.0
         if look.contrast < _FAINT or min(small.shape) < _SMALLEST:
-            self._anchor = self._before = None
+            self._anchor = self._before = self._rest = None
         elif self._before is None:
             self._before, share = look, 1.0
         else:
             share, error = self._compare(self._before, look)
             self._before = look
-        return Motion(
-            x=float(self._at[0]) * scale,
-            y=float(self._at[1]) * scale,
-            angle=float(self._at[3]),
-            share=share,
-            error=error * scale,
-        )
+        rest = None if self._rest is None else _motion(self._rest, scale)
+        return replace(_motion(self._track, scale), share=share, error=error * scale, rest=rest)
 
-    def _compare(self, before: _Look, look: _Look) -> tuple[float, float]:
+    def _compare(self, before: Look, look: Look) -> tuple[float, float]:
         """The share and the standard error of the frame's match."""
+        track = self._track
+        found = None
         if self._anchor is not None:
-            match = _match(self._anchor, look, self._guess, self._standing)
-            if not _keeps(match, look.detail.shape[1]):
-                self._anchor = None
-        if self._anchor is None:
-            self._anchor = _anchor(before, self._at)
-            match = _match(self._anchor, look, np.zeros(4), self._standing)
-        if match.share < _LEAST_SHARE:
+            found = self._found(self._anchor, look)
+            if not _keeps(found, look.detail.shape[1]):
+                found = None
+        if found is None:
+            self._anchor = anchor_at(before)
+            track.rebase()
+            if len(track.standing) != len(self._anchor.energy):
+                track.standing = outward(self._anchor)
+            found = self._found(self._anchor, look)
+        assert self._anchor is not None
+        if found.share < _LEAST_SHARE:
             # Nothing to go by: the next frame is compared with this one.
-            self._anchor = None
+            self._anchor = self._rest = None
+            track.rebase()
             return 0.0, 0.0
-        self._at = self._anchor.at + match.bends
-        self._guess = match.bends
-        if self._standing is None or len(self._standing) != len(match.weights):
-            self._standing = _outward(self._anchor)
-        self._standing = _MEMORY * self._standing + (1 - _MEMORY) * match.weights
-        return match.share, match.error
+        was = track.at
+        track.follow(found, _MEMORY)
+        if self._first is None:
+            self._first = self._anchor
+            self._rest = _Track(np.zeros(4), np.zeros(4), np.zeros(4), outward(self._anchor))
+        if self._rest is not None:
+            self._rest = self._rested(self._rest, self._first, look, found, track.at - was)
+        return found.share, found.error
+
+    def _found(self, anchor: Anchor, look: Look) -> Match:
+        standing = _DOUBT + (1 - _DOUBT) * self._track.standing
+        return match(anchor, look, nearest_start(anchor, look, self._track.guess), standing)
+
+    def _rested(
+        self, rest: _Track, first: Anchor, look: Look, found: Match, jump: Numbers
+    ) -> _Track | None:
+        """What still lies about where it lay in the first frame, as behind the actors of a camera
+        at rest; None from the frame on where there is no such thing.
+
+        `found` is how the greater part of the picture moved, (4,) `jump` by how much since the
+        frame before.
+        """
+        here = found
+        if self._anchor is not first or found.share < _UNDISPUTED:
+            standing = np.square(rest.standing) + 1e-3
+            # From the middle of the weave, or as far on as the rest of the picture was thrown.
+            starts = [np.zeros(4)]
+            if np.abs(jump[:2]).max() > _NEAR:
+                starts.append(np.array([*(rest.guess + jump)[:2], 0.0, 0.0]))
+            tries = [match(first, look, start, standing, _BEND_AT_REST) for start in starts]
+            here = max(tries, key=lambda found: float((found.weights * standing).sum()))
+        if here.share < _LEAST_SHARE or np.abs(here.bends[:2]).max() > _FAR_FROM_REST:
+            return None
+        rest.follow(here, _LONG_MEMORY)
+        reach = outward(first)
+        if _mean_of(reach, rest.standing) < _mean_of(reach, self._track.standing) - _INNER:
+            # What is held in the middle of the picture while the rest moves is an actor.
+            return None
+        return rest
 
 
-def _keeps(match: _Match, width: int) -> bool:
+def _mean_of(values: Numbers, weights: Numbers) -> float:
+    return float((values * weights).sum() / max(weights.sum(), 1e-6))
+
+
+def _keeps(match: Match, width: int) -> bool:
     """Whether an anchor that gives this match is good for the next frame too."""
     at_rest = np.abs(match.bends[:2]).max() <= _AT_REST
     return bool(
@@ -223,226 +239,3 @@ def _keeps(match: _Match, width: int) -> bool:
         and np.abs(match.bends[:2]).max() <= _KEEP_SHIFT * width
         and np.abs(match.bends[2:]).max() <= _KEEP_BEND
     )
-
-
-def _look(small: torch.Tensor) -> _Look:
-    detail = _blurred(_blurred(small).t()).t()
-    detail = detail - _local_mean(detail)
-    contrast = float(detail.abs().mean())
-    detail = detail.div_(max(contrast, 1e-6)).contiguous()
-    coarse = shrunk(detail, max(1, detail.shape[1] // _COARSE))
-    return _Look(
-        detail=detail,
-        coarse=torch.fft.rfft2(coarse * _window(*coarse.shape)),
-        coarse_size=(coarse.shape[0], coarse.shape[1]),
-        contrast=contrast,
-    )
-
-
-def _blurred(lines: torch.Tensor) -> torch.Tensor:
-    """(1, 2, 1) / 4 down the columns, edges repeated."""
-    out = lines * 0.5
-    out[1:].add_(lines[:-1], alpha=0.25)
-    out[:-1].add_(lines[1:], alpha=0.25)
-    out[0].add_(lines[0], alpha=0.25)
-    out[-1].add_(lines[-1], alpha=0.25)
-    return out
-
-
-def _local_mean(plane: torch.Tensor) -> torch.Tensor:
-    height, width = plane.shape
-    means = F.adaptive_avg_pool2d(plane[None, None], (-(-height // 12), -(-width // 12)))
-    return F.interpolate(means, size=(height, width), mode="bilinear", align_corners=False)[0, 0]
-
-
-@lru_cache(maxsize=8)
-def _window(height: int, width: int) -> torch.Tensor:
-    """Hann's, so that the edges of the picture are no edges of what it shows."""
-    rows, columns = (
-        torch.hann_window(size + 2, periodic=False, dtype=torch.float32)[1:-1]
-        for size in (height, width)
-    )
-    return rows[:, None] * columns
-
-
-def _anchor(look: _Look, at: Numbers) -> _Anchor:
-    height, width = look.detail.shape
-    inner_h, inner_w = height - 2 * _EDGE, width - 2 * _EDGE
-    side = min(_BLOCK, inner_h, inner_w)
-    down, across = inner_h // side, inner_w // side
-    top, left = (height - down * side) // 2, (width - across * side) // 2
-    detail, bottom, right = look.detail, top + down * side, left + across * side
-    grid = (down, across, side)
-    gradient_x = (detail[top:bottom, left + 1 : right + 1]
-                  - detail[top:bottom, left - 1 : right - 1]) / 2  # fmt: skip
-    gradient_y = (detail[top + 1 : bottom + 1, left:right]
-                  - detail[top - 1 : bottom - 1, left:right]) / 2  # fmt: skip
-    inner = detail[top:bottom, left:right]
-    both = _block_sums(gradient_x * gradient_y, grid)
-    steepness = np.stack(
-        (_block_sums(gradient_x * gradient_x, grid), both, both,
-         _block_sums(gradient_y * gradient_y, grid)), -1
-    ).reshape(-1, 2, 2)  # fmt: skip
-    x = left + side * (np.arange(across) + 0.5) - width / 2
-    y = top + side * (np.arange(down) + 0.5) - height / 2
-    return _Anchor(
-        look=look,
-        inner=inner,
-        energy=_block_sums(inner * inner, grid),
-        gradient_x=gradient_x,
-        gradient_y=gradient_y,
-        steepness=steepness,
-        centres=np.stack(np.broadcast_arrays(x[None, :], y[:, None]), -1).reshape(-1, 2),
-        grid=grid,
-        top=top,
-        left=left,
-        at=at.copy(),
-    )
-
-
-def _block_sums(plane: torch.Tensor, grid: tuple[int, int, int]) -> Numbers:
-    down, across, side = grid
-    sums = plane.view(down, side, across, side).sum(dim=(1, 3))
-    return sums.flatten().double().numpy()
-
-
-def _match(anchor: _Anchor, look: _Look, guess: Numbers, standing: Numbers | None) -> _Match:
-    """The motion from the anchor to a frame, starting from the best of a guess, of no motion and
-    of what phase correlation says."""
-    height, width = look.detail.shape
-    starts = [np.rint(guess[:2]), np.zeros(2), _phase_shift(anchor.look, look)]
-    start = min(starts, key=lambda shift: _misfit(anchor, look, shift))
-    bends = np.array([*start, 0.0, 0.0])
-    if start is starts[0]:
-        bends = guess.copy()
-    standing = _DOUBT + (1 - _DOUBT) * (_outward(anchor) if standing is None else standing)
-    weights = standing
-    jacobian = _jacobian(anchor.centres)
-    for step in range(_ITERATIONS):
-        shift = bends[:2].copy()
-        votes, precision, worth = _votes(anchor, look, shift, _AGREE * max(1.0, 4.0 / 2**step))
-        off = np.abs(anchor.centres + shift) + anchor.grid[2] / 2 > (width / 2, height / 2)
-        worth = worth * ~off.any(axis=1)
-        held = worth[:, None, None] * precision
-        # Bends of the whole picture are absolute, the warp takes only the shift into account.
-        votes = votes + np.einsum("bij,j->bi", jacobian[:, :, :2], shift)
-        for _ in range(2):
-            pull = weights[:, None, None] * np.swapaxes(jacobian, 1, 2) @ held
-            normal = (pull @ jacobian).sum(0) + _PRIOR
-            bends = np.linalg.solve(normal, (pull @ votes[..., None]).sum(0)[:, 0])
-            miss = votes - jacobian @ bends
-            distance = np.einsum("bi,bij,bj->b", miss, precision, miss)
-            agreed = np.square(1 / (1 + distance / 4))
-            weights = standing * agreed
-    worths = worth * np.trace(precision, axis1=1, axis2=2) * _AGREE**2 / 2
-    total = float(worths.sum())
-    share = float((worths * agreed).sum()) / total if total > _LEAST_BLOCKS else 0.0
-    spread = float((weights * distance).sum() / weights.sum())
-    error = float(np.sqrt(np.linalg.inv(normal).diagonal()[:2].max() * spread))
-    return _Match(bends=bends, share=share, error=error, weights=agreed)
-
-
-def _outward(anchor: _Anchor) -> Numbers:
-    """(blocks,) 0..1: what stands still behind the actors reaches to the picture's edges."""
-    reach = np.abs(anchor.centres).max(axis=0)
-    share: Numbers = (np.abs(anchor.centres) / np.maximum(reach, 1)).max(axis=1)
-    return share
-
-
-def _jacobian(centres: Numbers) -> Numbers:
-    """(blocks, 2, 4): how x, y, zoom and angle move each block's centre."""
-    x, y = centres.T
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    return np.stack((np.stack((one, zero, x, -y), -1), np.stack((zero, one, y, x), -1)), axis=1)
-
-
-def _votes(
-    anchor: _Anchor, look: _Look, shift: Numbers, agree: float
-) -> tuple[Numbers, Numbers, Numbers]:
-    """What each block still has to move: (blocks, 2), its precision (blocks, 2, 2), and its worth
-    0..1, which is how much of its detail is found again."""
-    moved = _moved(anchor, look, shift)
-    likeness = _block_sums(anchor.inner * moved, anchor.grid) / np.sqrt(
-        anchor.energy * _block_sums(moved * moved, anchor.grid) + 1e-6
-    )
-    error = moved.sub_(anchor.inner)
-    sigma = max(1.4826 * float(error[::4, ::4].abs().median()), 0.02)
-    error.clamp_(-_CLIP * sigma, _CLIP * sigma)
-    slope = np.stack(
-        (_block_sums(anchor.gradient_x * error, anchor.grid),
-         _block_sums(anchor.gradient_y * error, anchor.grid)), -1
-    )  # fmt: skip
-    steepness = anchor.steepness + 1e-3 * anchor.grid[2] ** 2 * np.eye(2)
-    # Noise makes the anchor steeper than what is found again of it, and the step too short.
-    found = np.clip(likeness, 0.3, 1.0)
-    votes = -np.linalg.solve(steepness, slope[..., None])[..., 0] / found[:, None]
-    spread = 2 * sigma**2 * np.linalg.inv(steepness) / np.square(found)[:, None, None]
-    precision = np.linalg.inv(spread + agree**2 * np.eye(2))
-    return votes, precision, np.clip((likeness - 0.15) / 0.35, 0.0, 1.0)
-
-
-def _moved(anchor: _Anchor, look: _Look, shift: Numbers) -> torch.Tensor:
-    """The part of a frame that should show the anchor's inner part, by cubic interpolation."""
-    detail, (height, width) = look.detail, anchor.inner.shape
-    whole = np.floor(shift).astype(int)
-    part = shift - whole
-    rows, columns = (
-        torch.arange(first + int(move) - 1, first + int(move) + count + 2).clamp_(0, size - 1)
-        for first, move, count, size in (
-            (anchor.top, whole[1], height, detail.shape[0]),
-            (anchor.left, whole[0], width, detail.shape[1]),
-        )
-    )
-    source = detail[rows][:, columns]
-    across = _taps(float(part[0]))
-    lines = source[:, :width] * across[0]
-    for k in range(1, 4):
-        lines.add_(source[:, k : k + width], alpha=across[k])
-    downward = _taps(float(part[1]))
-    out = lines[:height] * downward[0]
-    for k in range(1, 4):
-        out.add_(lines[k : k + height], alpha=downward[k])
-    return out
-
-
-def _taps(t: float) -> tuple[float, float, float, float]:
-    """Catmull-Rom weights of the samples at -1, 0, 1 and 2 for a point at t in 0..1."""
-    return (
-        ((-0.5 * t + 1.0) * t - 0.5) * t,
-        (1.5 * t - 2.5) * t * t + 1.0,
-        ((-1.5 * t + 2.0) * t + 0.5) * t,
-        (0.5 * t - 0.5) * t * t,
-    )
-
-
-def _phase_shift(anchor: _Look, look: _Look) -> Numbers:
-    """(x, y) in whole samples of the small picture."""
-    cross = look.coarse * anchor.coarse.conj()
-    peaks = torch.fft.irfft2(cross / cross.abs().add_(1e-3).sqrt_(), s=look.coarse_size)
-    height, width = look.coarse_size
-    row, column = divmod(int(peaks.argmax()), width)
-    y = row + _vertex(peaks[(row - 1) % height, column], peaks[row, column],
-                      peaks[(row + 1) % height, column])  # fmt: skip
-    x = column + _vertex(peaks[row, (column - 1) % width], peaks[row, column],
-                         peaks[row, (column + 1) % width])  # fmt: skip
-    y, x = (y + height / 2) % height - height / 2, (x + width / 2) % width - width / 2
-    scale = max(1, look.detail.shape[1] // _COARSE)
-    shift: Numbers = np.rint(np.array([x, y]) * scale)
-    return shift
-
-
-def _vertex(before: torch.Tensor, here: torch.Tensor, after: torch.Tensor) -> float:
-    """Where a parabola through three values has its top, from the middle one."""
-    bend = float(before - 2 * here + after)
-    return 0.0 if bend >= 0 else float(before - after) / (2 * bend)
-
-
-def _misfit(anchor: _Anchor, look: _Look, shift: Numbers) -> float:
-    """Mean absolute difference where pictures overlap, cut off so that dust counts little."""
-    height, width = look.detail.shape
-    x, y = int(shift[0]), int(shift[1])
-    if abs(x) > width // 2 or abs(y) > height // 2:
-        return np.inf
-    here = look.detail[max(0, y) : height + min(0, y), max(0, x) : width + min(0, x)]
-    there = anchor.look.detail[max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)]
-    return float((here[::2, ::2] - there[::2, ::2]).abs_().clamp_(max=3.0).mean())

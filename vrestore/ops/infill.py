@@ -14,8 +14,9 @@ from vrestore.ops.regions import Regions, connected
 
 __all__ = ["Reference", "fill_from_neighbours", "grown", "luma_of"]
 
-_RING = 3
-"""Width of the border, in samples, in which a reference shows how well it fits."""
+_RING = 2
+"""Width of the border, in cells of 2x2 samples, in which a reference shows how well it fits; one
+sample of each such cell is read."""
 
 _SOFT = 0.5
 """Share of the repair in the samples just outside the mask."""
@@ -64,10 +65,10 @@ def fill_from_neighbours(
     that grain keeps its strength.  Where that reference is damaged too, the sample is the median of
     both and of the mean around.
     """
-    soft = grown(mask)
-    around = connected(grown(mask, _RING + 1))
-    if not around.count:
+    if not bool(mask.any()):
         return tuple(planes)
+    soft = grown(mask)
+    around = _surroundings(mask, soft)
     out = []
     for number, plane in enumerate(planes):
         if number >= form.color_planes:
@@ -78,6 +79,22 @@ def fill_from_neighbours(
         )
         out.append(_filled(plane, around, mask, soft, references, number, (shift_x, shift_y)))
     return tuple(out)
+
+
+def _surroundings(mask: torch.Tensor, soft: torch.Tensor) -> Regions:
+    """The samples of `soft` (H, W) and of the border around them, by regions."""
+    height, width = mask.shape
+    cells = F.max_pool2d(soft[None].float(), 2, ceil_mode=True)[0] > 0
+    coarse = connected(grown(cells, _RING))
+    inner = cells[coarse.rows, coarse.columns]
+    rows, columns, labels = [2 * coarse.rows], [2 * coarse.columns], [coarse.labels]
+    for down, across in ((0, 1), (1, 0), (1, 1)):
+        rows.append(2 * coarse.rows[inner] + down)
+        columns.append(2 * coarse.columns[inner] + across)
+        labels.append(coarse.labels[inner])
+    row, column, label = torch.cat(rows), torch.cat(columns), torch.cat(labels)
+    there = (row < height) & (column < width)
+    return Regions(row[there], column[there], label[there], coarse.count)
 
 
 def _filled(

@@ -38,6 +38,10 @@ class Regions:
         least = torch.full((self.count,), -torch.inf, device=values.device)
         return least.scatter_reduce_(0, self.labels, values.float(), "amax")
 
+    def only(self, chosen: torch.Tensor) -> Regions:
+        """The regions without the samples for which `chosen` (N,) does not hold."""
+        return Regions(self.rows[chosen], self.columns[chosen], self.labels[chosen], self.count)
+
     @property
     def areas(self) -> torch.Tensor:
         """Samples of each region, (count,) float32."""
@@ -55,18 +59,24 @@ class Regions:
         )
 
 
-def connected(mask: torch.Tensor) -> Regions:
-    """The 8-connected regions of a (H, W) bool mask, meant for masks that are mostly empty."""
+def connected(mask: torch.Tensor, kind: torch.Tensor | None = None) -> Regions:
+    """The 8-connected regions of a (H, W) bool mask, meant for masks that are mostly empty.
+
+    With `kind` (H, W), only samples of the same kind belong together.
+    """
     height, width = mask.shape
     rows, columns = mask.nonzero(as_tuple=True)
     samples = rows.numel()
     number = torch.full((height + 1, width + 2), -1, dtype=torch.int64, device=mask.device)
     own = torch.arange(samples, device=mask.device)
+    kinds = None if kind is None else kind[rows, columns]
     number[rows, columns + 1] = own
     pairs = []
     for down, across in ((0, 1), (1, -1), (1, 0), (1, 1)):
         other = number[rows + down, columns + 1 + across]
         both = other >= 0
+        if kinds is not None:
+            both &= kinds[other.clamp(min=0)] == kinds
         pairs.append(torch.stack((own[both], other[both])))
     first, second = torch.cat(pairs, 1)
     labels = own
@@ -80,5 +90,5 @@ def connected(mask: torch.Tensor) -> Regions:
         if torch.equal(hooked, labels):
             break
         labels = hooked
-    roots, compact = torch.unique(labels, return_inverse=True)
-    return Regions(rows, columns, compact, int(roots.numel()))
+    root = labels == own
+    return Regions(rows, columns, (root.long().cumsum(0) - 1)[labels], int(root.sum()))

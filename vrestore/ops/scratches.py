@@ -48,6 +48,9 @@ _CLEAR = 2.8
 _SHARE = 0.3
 """Least share of the strips that show a line."""
 
+_LONG = 0.4
+"""The same where the picture stands still and cannot tell a scratch from an upright."""
+
 _KEPT = 0.6
 """Share of the frames around that must show it."""
 
@@ -241,6 +244,8 @@ class Scratches:
             return view.frame
         frame = view.frame
         whole = mask if frame.mask is None else mask | frame.mask
+        if self._config.show_mask:
+            return replace(frame, mask=whole)
         planes = []
         for number, plane in enumerate(frame.planes):
             if number >= frame.format.color_planes:
@@ -316,8 +321,8 @@ def _mask(view: _View, views: list[_View], here: int) -> torch.Tensor | None:
         against += tells & follows & ~stays
     needed = max(2.0, _KEPT * (len(others) + 1))
     long = lines.strips.float().mean(1)
-    # Where the picture stands still, only what runs through most of it is believed.
-    good = (votes >= needed) & (against < 2) & ((moving >= 2) | (long >= 0.6))
+    # Where the picture stands still, only what runs through much of it is believed.
+    good = (votes >= needed) & (against < 2) & ((moving >= 2) | (long >= _LONG))
     if not bool(good.any()):
         return None
     height, width = view.luma.shape

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from vrestore.ops.regions import Regions, connected
 
-__all__ = ["Spikes", "find_spikes", "one_sided", "splice_rows"]
+__all__ = ["Spikes", "find_spikes", "splice_rows"]
 
 _CELL = 8
 _SPARSE = 3
@@ -27,6 +27,9 @@ _QUIET = 0.0025
 
 _TEXTURE = 0.5
 """Share of the neighbours' local contrast that half a sample of misplacement may explain."""
+
+_SKIRT = 0.12
+"""Share of a region's largest evidence that belongs to the region; less is its surroundings."""
 
 _SPLICE = 0.04
 """How much brighter or darker than both neighbours nearly all of a splice's rows are."""
@@ -53,17 +56,18 @@ class Spikes:
     strength: torch.Tensor
     """(count,) the largest distance in units of the threshold; at least 1."""
 
-    misfit: torch.Tensor
-    """(count,) mean difference of the frame from its neighbours just outside the region."""
-
-    disagreement: torch.Tensor
-    """(count,) mean difference of the neighbours inside the region."""
-
     noise: torch.Tensor
-    """(count,) standard deviation of noise and misfit assumed there."""
+    """(H, W) standard deviation of noise and misfit assumed."""
 
-    texture: torch.Tensor
-    """(count,) mean local contrast (3x3) of the background, on the unit scale."""
+    def keep(self, chosen: torch.Tensor) -> Spikes:
+        """The regions for which `chosen` (count,) bool holds."""
+        return Spikes(
+            regions=self.regions.keep(chosen),
+            sign=self.sign[chosen],
+            contrast=self.contrast[chosen],
+            strength=self.strength[chosen],
+            noise=self.noise,
+        )
 
 
 def find_spikes(
@@ -75,117 +79,43 @@ def find_spikes(
 ) -> Spikes | None:
     """Regions of (H, W) `luma` that neither aligned neighbour (H, W) shows; None for none.
 
-    `threshold` is in standard deviations of the noise, about 3 to 6; rows `without` do not count.
+    Brighter and darker ones are kept apart.  `threshold` is in standard deviations of the noise,
+    about 2 to 6; rows `without` do not count.
     """
     high, low = torch.maximum(before, after), torch.minimum(before, after)
-    top, bottom = _extreme(high, torch.maximum), _extreme(low, torch.minimum)
-    fine = torch.maximum(
-        luma - high.lerp(top, _TEXTURE), low.lerp(bottom, _TEXTURE) - luma
-    )  # fmt: skip
-    mean = _mean3(luma)
-    coarse = torch.maximum(mean - _mean3(high), _mean3(low) - mean)
-    apart = _noise((before - after).abs_())
+    apart = _noise(high - low)
+    middle = torch.add(high, low).mul_(0.5)
+    above = luma - middle
+    mean, mean_high, mean_low = _mean3(luma), _mean3(high), _mean3(low)
+    coarse = torch.maximum(mean - mean_high, mean_low - mean)
+    mean_above = mean.sub_(mean_high, alpha=0.5).sub_(mean_low, alpha=0.5)
     usual = apart[::_SPARSE, ::_SPARSE].median()
-    middle = 0.5 * (high + low)
-    fine_noise = _spread(luma - middle) / usual
-    coarse_noise = _spread(mean - _mean3(middle)) / usual
-    noise = (apart * fine_noise).clamp_(min=_QUIET)
-    smooth_noise = (apart * coarse_noise).clamp_(min=0.5 * _QUIET)
-    evidence = torch.maximum(fine / noise, coarse / smooth_noise).div_(threshold)
+    noise = apart.mul(_spread(above) / usual).clamp_(min=_QUIET)
+    smooth_noise = apart.mul_(_spread(mean_above) / usual).clamp_(min=0.5 * _QUIET)
+    top, bottom = _extreme(high, torch.maximum), _extreme(low, torch.minimum)
+    fine = torch.maximum(luma - high.lerp_(top, _TEXTURE), low.lerp_(bottom, _TEXTURE) - luma)
+    evidence = torch.maximum(fine.div_(noise), coarse.div_(smooth_noise)).div_(threshold)
     if without is not None:
         evidence[without] = 0
     if int((evidence >= 2.0).sum()) > _MOST * luma.numel():
         return None
-    regions = connected(evidence > 0.5)
+    regions = connected(evidence > 0.5, above > 0)
     value = evidence[regions.rows, regions.columns]
     peak = regions.peak(value)
     # One or two faint samples never suffice; grain has thousands of them.
     keep = (peak >= 1.0) & ((regions.areas >= 3) | (peak >= 1.6))
     if not bool(keep.any()):
         return None
-    return _judged(regions.keep(keep), luma, before, after, noise, evidence)
-
-
-def _judged(
-    regions: Regions,
-    luma: torch.Tensor,
-    before: torch.Tensor,
-    after: torch.Tensor,
-    noise: torch.Tensor,
-    evidence: torch.Tensor,
-) -> Spikes:
-    at = regions.rows, regions.columns
-    here, left, right = luma[at], before[at], after[at]
-    above = here - 0.5 * (left + right)
-    signed = regions.mean(above)
+    chosen = keep[regions.labels] & (value >= _SKIRT * peak[regions.labels])
+    regions = regions.only(chosen).keep(keep)
+    signed = regions.mean(above[regions.rows, regions.columns])
     return Spikes(
         regions=regions,
         sign=signed.sign(),
         contrast=signed.abs(),
-        strength=regions.peak(evidence[at]),
-        misfit=_around(regions, luma, before, after),
-        disagreement=regions.mean((left - right).abs()),
-        noise=regions.mean(noise[at]),
-        texture=regions.mean(_contrast_at(before, *at)),
+        strength=peak[keep],
+        noise=noise,
     )
-
-
-def _contrast_at(plane: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """(N,) difference of the largest and the least of the 3x3 samples around each place."""
-    steps = torch.arange(-1, 2, device=plane.device)
-    down = (rows[:, None] + steps).clamp_(0, plane.shape[0] - 1)
-    across = (columns[:, None] + steps).clamp_(0, plane.shape[1] - 1)
-    around = plane[down[:, :, None], across[:, None, :]].flatten(1)
-    return around.amax(1) - around.amin(1)
-
-
-def _around(
-    regions: Regions, luma: torch.Tensor, before: torch.Tensor, after: torch.Tensor
-) -> torch.Tensor:
-    """(count,) how badly the neighbours fit just outside each region."""
-    height, width = luma.shape
-    inside = torch.zeros(height, width, dtype=torch.bool, device=luma.device)
-    inside[regions.rows, regions.columns] = True
-    total = torch.zeros(regions.count, device=luma.device)
-    weight = torch.zeros(regions.count, device=luma.device)
-    for down, across in ((3, 0), (-3, 0), (0, 3), (0, -3), (2, 2), (2, -2), (-2, 2), (-2, -2)):
-        rows = (regions.rows + down).clamp_(0, height - 1)
-        columns = (regions.columns + across).clamp_(0, width - 1)
-        out = ~inside[rows, columns]
-        here = luma[rows, columns]
-        error = torch.maximum(
-            (here - before[rows, columns]).abs_(), (here - after[rows, columns]).abs_()
-        )
-        total.index_add_(0, regions.labels, error * out)
-        weight.index_add_(0, regions.labels, out.float())
-    return total / weight.clamp_min(1)
-
-
-def one_sided(
-    luma: torch.Tensor, other: torch.Tensor, threshold: float
-) -> tuple[Regions, torch.Tensor] | None:
-    """Regions in which (H, W) `luma` differs from one aligned neighbour, and the sign of each.
-
-    None where there are none or so many that they mean nothing.
-    """
-    difference = luma - other
-    far = difference.abs()
-    level = _noise(far) * threshold
-    found = [difference > level, -difference > level]
-    mask = found[0] | found[1]
-    count = int(mask.sum())
-    if not 0 < count < 3 * _MOST * luma.numel():
-        return None
-    bright, dark = connected(found[0]), connected(found[1])
-    regions = Regions(
-        torch.cat((bright.rows, dark.rows)),
-        torch.cat((bright.columns, dark.columns)),
-        torch.cat((bright.labels, dark.labels + bright.count)),
-        bright.count + dark.count,
-    )
-    sign_of = torch.ones(regions.count, device=luma.device)
-    sign_of[bright.count :] = -1
-    return regions, sign_of
 
 
 def splice_rows(luma: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> slice | None:
@@ -195,8 +125,11 @@ def splice_rows(luma: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -
     """
     part = (slice(None), slice(None, None, 4))
     high, low = torch.maximum(before[part], after[part]), torch.minimum(before[part], after[part])
-    bright = (luma[part] - high).sort(1).values
-    dark = (low - luma[part]).sort(1).values
+    bright, dark = luma[part] - high, low - luma[part]
+    # The ninth part of a row can hardly be told from its mean without sorting; most frames can.
+    if int((torch.maximum(bright.mean(1), dark.mean(1)) > 0.5 * _SPLICE).sum()) < 2:
+        return None
+    bright, dark = bright.sort(1).values, dark.sort(1).values
     # Nine tenths of the row must stand out: a shadow or an arm does not reach from edge to edge.
     row = torch.maximum(bright[:, bright.shape[1] // 10], dark[:, dark.shape[1] // 10])
     height = row.numel()

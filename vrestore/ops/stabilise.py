@@ -54,6 +54,19 @@ _JUMP = 7e-4
 _NOTHING = 0.02
 """Shift in samples below which a frame's planes are left untouched."""
 
+_WANDER = 3e-3
+"""How far, as a share of the width, most of the picture must go away from what lies at rest to be
+known for something that moves by itself: 2 of 720."""
+
+_HISTORY = 36
+"""Frames given out that this is still told from."""
+
+_SURE_SHARE = 0.3
+"""Share of the picture that must move alike, in most of the frames ahead."""
+
+_SURE_ERROR = 1.5e-4
+"""Standard error of what lies at rest, as a share of the width, past which it is not known."""
+
 _MARGIN = 3.0
 """Crop, in standard deviations of the weave that a shot's first frames show."""
 
@@ -115,11 +128,13 @@ class _Shot:
         self._scale = max(frame.width, _LEAST_WIDTH)
         self._radius = math.hypot(frame.width, frame.height) / 2
         self._motion = FollowMotion()
-        self._path = SteadyPath(np.full(3, _FLOOR * self._scale), _PATIENCE, LOOKAHEAD)
+        # The course of what most of the picture does, and that of what lies at rest.
+        self._path = SteadyPath(np.full(6, _FLOOR * self._scale), _PATIENCE, LOOKAHEAD)
         self._held: deque[tuple[Frame, Motion]] = deque()
+        self._apart: deque[Series] = deque(maxlen=_HISTORY)
         self._woven = False
         self._crop: float | None = None
-        self._before: Series | None = None
+        self._before: Motion | None = None
         self._curves = _Curves()
 
     def push(self, frame: Frame) -> Iterable[Frame]:
@@ -130,8 +145,8 @@ class _Shot:
             return
         motion = self._motion.push(frame)
         self._held.append((frame, motion))
-        where = np.array([motion.x, motion.y, motion.angle * self._radius])
-        self._path.extend(where, np.ones(3), joined=motion.share > 0)
+        both = np.concatenate((self._where(motion, False), self._where(motion, True)))
+        self._path.extend(both, np.ones(6), joined=motion.share > 0)
         if self._path.ready:
             yield self._settle()
 
@@ -162,15 +177,19 @@ class _Shot:
         )
 
     def _settle(self) -> Frame:
-        self._look_for_weave()
-        course = self._path.settle()
+        resting = self._is_at_rest()
+        scale = self._path.tremor()
+        scale = scale[3:] if resting else scale[:3]
+        self._look_for_weave(scale)
+        sure = self._is_sure(resting)
+        courses = self._path.settle()
         frame, motion = self._held.popleft()
-        where = np.array([motion.x, motion.y, motion.angle * self._radius])
-        off = where - course
-        back = self._taken_out(where, off)
-        self._before = where
+        where = self._where(motion, resting)
+        off = where - (courses[3:] if resting else courses[:3])
+        back = self._taken_out(where, off, resting) if sure else np.zeros(3)
+        self._before = motion
         if self._crop is None:
-            self._crop = self._margin(off) if self._config.edges == "crop" else 0.0
+            self._crop = self._margin(off, scale) if self._config.edges == "crop" else 0.0
         self._curves.before.append((float(off[0]), float(off[1]), float(off[2])))
         left = off - back
         self._curves.after.append((float(left[0]), float(left[1]), float(left[2])))
@@ -184,18 +203,45 @@ class _Shot:
             planes=tuple(self._plane(frame, number, by) for number in range(len(frame.planes))),
         )
 
-    def _look_for_weave(self) -> None:
+    def _where(self, motion: Motion, resting: bool) -> Series:
+        """x, y and the turning at the corners, in samples."""
+        if resting and motion.rest is not None:
+            motion = motion.rest
+        return np.array([motion.x, motion.y, motion.angle * self._radius])
+
+    def _is_at_rest(self) -> bool:
+        """Whether what lies at rest tells of the camera, since most of the picture moves by
+        itself: it wanders away from what rests."""
+        self._apart.append(self._away(self._held[0][1]))
+        if any(motion.rest is None and motion.share < 1 for _, motion in self._held):
+            return False
+        known = [*self._apart, *(self._away(motion) for _, motion in self._held)]
+        return bool(np.ptp(np.array(known), axis=0).max() > _WANDER * self._scale)
+
+    def _is_sure(self, resting: bool) -> bool:
+        """Whether the camera's place is known well enough for frames to be moved by it."""
+        if resting:
+            errors = [motion.rest.error for _, motion in self._held if motion.rest is not None]
+            return float(np.median(errors)) < _SURE_ERROR * self._scale
+        shares = [motion.share for _, motion in self._held]
+        return float(np.median(shares)) > _SURE_SHARE
+
+    def _away(self, motion: Motion) -> Series:
+        """How far most of the picture lies from where what rests does."""
+        return (self._where(motion, False) - self._where(motion, True))[:2]
+
+    def _look_for_weave(self, scale: Series) -> None:
         """Whether the shot trembles by more than measuring it does; once it did, it does."""
         if self._woven or len(self._held) + len(self._curves.before) < 4:
             return
         errors = float(np.median([motion.error for _, motion in self._held]))
         least = max(_STEADY * self._scale, _ERRORS * errors)
-        self._woven = bool((self._path.tremor()[:2] > least).any())
+        self._woven = bool((scale[:2] > least).any())
 
-    def _taken_out(self, where: Series, off: Series) -> Series:
+    def _taken_out(self, where: Series, off: Series, resting: bool) -> Series:
         """What is taken out of how far a frame lies off its course."""
         limit = self._config.max_shift / 100 * self._width
-        if not (self._woven or self._jumped(where, off)):
+        if not (self._woven or self._jumped(where, off, resting)):
             return np.zeros(3)
         back = np.clip(off, -limit, limit) * self._config.strength
         if not self._config.rotation:
@@ -203,20 +249,21 @@ class _Shot:
         back[np.abs(back) < _NOTHING] = 0.0
         return back
 
-    def _jumped(self, where: Series, off: Series) -> bool:
+    def _jumped(self, where: Series, off: Series, resting: bool) -> bool:
         """Whether a frame of a steady shot lies apart from both its neighbours, as at a splice."""
         if self._before is None or not self._held:
             return False
         _, ahead = self._held[0]
-        apart = where[:2] - (self._before[:2] + np.array([ahead.x, ahead.y])) / 2
+        around = self._where(self._before, resting) + self._where(ahead, resting)
+        apart = (where - around / 2)[:2]
         least = _JUMP * self._scale
         return bool(((np.abs(apart) > least) & (np.abs(off[:2]) > least)).any())
 
-    def _margin(self, off: Series) -> float:
+    def _margin(self, off: Series, scale: Series) -> float:
         """The share of each side that is cropped away, for the whole shot."""
         if not self._woven:
             return 0.0
-        reach = float(np.max(_MARGIN * self._path.tremor() + np.abs(off)))
+        reach = float(np.max(_MARGIN * scale + np.abs(off)))
         return min(reach, self._config.max_shift / 100 * self._width) / self._width
 
     def _plane(self, frame: Frame, number: int, by: Displacement) -> torch.Tensor:

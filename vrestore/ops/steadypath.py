@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Series", "SteadyPath", "tremor"]
+__all__ = ["Habits", "Series", "SteadyPath", "tremor"]
 
 Series: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -57,33 +58,74 @@ def _spread(centred: Series) -> Series:
     return spread
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """How something trembles, and how its course is wont to go."""
+
+    memory: float = 0.0
+    """Correlation of the trembling with the frame before, 0..1: what is slow in it is then no
+    evidence of a bend."""
+
+    persistence: float = 1.0
+    """How much of a slope is left a frame later, 0..1; a slope that lasts at 1 costs nothing to
+    begin with."""
+
+
+def _ramp(steps: Series, persistence: float) -> Series:
+    """How far a slope of one has led after so many steps."""
+    if persistence == 1:
+        return steps
+    led: Series = (1 - persistence**steps) / (1 - persistence)
+    return led
+
+
+def _whitened(rows: Series, memory: float, before: Series | None = None) -> Series:
+    """(n, k) rows without what trembling of that memory repeats; `before` is the row before the
+    first, without which the first one is as telling as it stands."""
+    if memory == 0:
+        return rows
+    out = rows.copy()
+    out[1:] -= memory * rows[:-1]
+    out[1:] /= math.sqrt(1 - memory**2)
+    if before is not None:
+        out[0] = (rows[0] - memory * before) / math.sqrt(1 - memory**2)
+    return out
+
+
 @lru_cache(maxsize=64)
-def _design(count: int, free: bool) -> tuple[Series, Series]:
+def _design(count: int, begins: bool, habits: Habits) -> tuple[Series, Series]:
     """How bends make a path of `count` values, (count, bends), and what each bend costs.
 
-    A cost of 1 is the standard deviation of the evidence for that bend which white trembling gives
-    by chance.  A `free` path begins anywhere, and its first slope is counted as a bend.
+    A cost of 1 is the standard deviation of the evidence for that bend which trembling gives by
+    chance.  A path that `begins` begins anywhere, and its first slope is counted as a bend.
     """
     step = np.arange(count, dtype=np.float64)
-    bends = np.maximum(step[:, None] - step[None, :] + 1, 0)
-    cost = np.full(count, np.sqrt(np.square(step + 1).sum()))
-    if not free:
-        return bends, cost
-    slope = step - step.mean()
+    bends = _ramp(np.maximum(step[:, None] - step[None, :] + 1, 0), habits.persistence)
+    origin = np.zeros(count)
+    costs = np.sqrt(np.square(_whitened(bends, habits.memory, origin)).sum(axis=0))
+    cost = np.full(count, costs[0])
+    if not begins:
+        return _whitened(bends, habits.memory, origin), cost
+    slope = _ramp(step, habits.persistence)
+    slope = slope - slope.mean()
     design = np.concatenate((np.ones((count, 1)), slope[:, None], bends[:, 2:]), axis=1)
-    first = np.array([0.0, np.sqrt(np.square(slope).sum())])
+    design = _whitened(design, habits.memory)
+    first = np.array([0.0, np.sqrt(np.square(design[:, 1]).sum())])
     return design, np.concatenate((first, cost[2:]))
 
 
 class SteadyPath:
     """The courses of several values at once, settled frame by frame."""
 
-    def __init__(self, floor: Series, patience: float, lookahead: int) -> None:
-        """`floor` (C,) is the least trembling assumed, in the values' own units; `patience` how
-        many standard deviations of evidence a bend takes; `lookahead` the frames after the one
-        being settled that are fitted."""
+    def __init__(
+        self, floor: Series, patience: Series | float, lookahead: int, habits: Habits | None = None
+    ) -> None:
+        """`floor` (C,) is the least trembling assumed, in the values' own units; `patience`, one or
+        (C,), how many standard deviations of evidence a bend takes; `lookahead` the frames after
+        the one being settled that are fitted."""
         self._floor = floor
-        self._patience = patience
+        self._patience = np.broadcast_to(np.asarray(patience, dtype=float), floor.shape)[:, None]
+        self._habits = habits or Habits()
         self._lookahead = lookahead
         self._ahead: deque[Series] = deque()
         self._trust: deque[Series] = deque()
@@ -91,6 +133,7 @@ class SteadyPath:
         self._history: deque[Series] = deque(maxlen=_HISTORY)
         self._last: Series | None = None
         self._slope = np.zeros_like(floor)
+        self._off = np.zeros_like(floor)
 
     def extend(self, values: Series, trust: Series, *, joined: bool = True) -> None:
         """The next frame's values, (C,), and how far each is believed, 0..1.
@@ -120,13 +163,21 @@ class SteadyPath:
         return self._slope
 
     @property
+    def ahead(self) -> int:
+        """How many values are not settled."""
+        return len(self._ahead)
+
+    @property
     def ready(self) -> bool:
         """Whether the frame to be settled has its whole lookahead."""
         return len(self._ahead) > self._lookahead
 
-    def tremor(self) -> Series:
-        """What trembles now, (C,), at least the floor."""
+    def tremor(self, *, near: bool = False) -> Series:
+        """What trembles now, (C,), at least the floor; `near` looks no farther back than the
+        lookahead is long, or than it takes to make up for frames that are not there any more."""
         known = np.stack((*self._history, *tuple(self._ahead)[: self._until_break()]))
+        if near:
+            known = known[-self._lookahead - 1 :]
         if len(known) < SHORTEST:
             return self._floor
         return np.maximum(tremor(known), self._floor)
@@ -146,7 +197,7 @@ class SteadyPath:
             settled, slope = self._begun(values, trust, self.tremor())
         else:
             settled, slope = self._continued(values, trust, self.tremor())
-        self._last, self._slope = settled, slope
+        self._last, self._slope, self._off = settled, slope, values[0] - settled
         self._history.append(self._ahead.popleft())
         self._trust.popleft()
         self._joined.popleft()
@@ -159,49 +210,55 @@ class SteadyPath:
 
     def _begun(self, values: Series, trust: Series, scale: Series) -> tuple[Series, Series]:
         start = np.median(values, axis=0)
-        design, cost = _design(len(values), True)
-        fit = _bent(design, self._patience * cost, ((values - start) / scale).T, trust.T)
-        path = (design @ fit[..., None])[..., 0] * scale[:, None]
+        design, cost = _design(len(values), True, self._habits)
+        wanted = _whitened((values - start) / scale, self._habits.memory)
+        free = self._habits.persistence == 1
+        fit = _bent(design, self._patience * cost, wanted.T, trust.T, free=free)
+        bends, _ = _design(len(values), True, replace(self._habits, memory=0.0))
+        path = (bends @ fit[..., None])[..., 0] * scale[:, None]
         slope = path[:, 1] - path[:, 0] if len(values) > 1 else np.zeros_like(start)
         return start + path[:, 0], slope
 
     def _continued(self, values: Series, trust: Series, scale: Series) -> tuple[Series, Series]:
         assert self._last is not None
+        habits = self._habits
         steps = np.arange(1, len(values) + 1, dtype=np.float64)[:, None]
-        line = self._last + steps * self._slope
-        design, cost = _design(len(values), False)
-        fit = _bent(design, self._patience * cost, ((values - line) / scale).T, trust.T)
+        line = self._last + habits.persistence * _ramp(steps, habits.persistence) * self._slope
+        design, cost = _design(len(values), False, habits)
+        wanted = _whitened((values - line) / scale, habits.memory, self._off / scale)
+        fit = _bent(design, self._patience * cost, wanted.T, trust.T, free=False)
         bend = fit[:, 0] * scale
-        return line[0] + bend, self._slope + bend
+        return line[0] + bend, habits.persistence * self._slope + bend
 
 
-def _bent(design: Series, cost: Series, wanted: Series, trust: Series) -> Series:
+def _bent(design: Series, cost: Series, wanted: Series, trust: Series, *, free: bool) -> Series:
     """The bends (C, k) of least 1/2 |design @ bends - wanted|^2 + cost |bends|, for each of C rows.
 
-    The squares are Huber's, weighted by `trust`; `wanted` and `trust` are (C, n).  A free path's
-    slope costs nothing once there is evidence of it, since its cost would hold a pan back.
+    The squares are Huber's, weighted by `trust`; `wanted` and `trust` are (C, n), `cost` (C, k).
+    Where it is `free`, the slope a path begins with costs nothing once there is evidence of it,
+    since its cost would hold a pan back.
     """
-    free = cost == 0
-    is_free = bool(free.any())
-    offset = np.median(wanted, axis=1, keepdims=True) if is_free else np.zeros((len(wanted), 1))
-    pull = trust * np.clip(wanted - offset, -_OUTLIER, _OUTLIER)
-    evidence = np.abs(pull @ design[:, ~free]) > cost[~free]
-    quiet = ~evidence.any(axis=1)
-    if quiet.all() and not is_free:
+    paid: npt.NDArray[np.bool_] = np.greater(cost[0], 0)
+    begins = not paid.all()
+    pull = trust * np.clip(wanted, -_OUTLIER, _OUTLIER)
+    evidence = np.greater(np.abs(pull @ design[:, paid]), cost[:, paid])
+    quiet = np.logical_not(evidence.any(axis=1))
+    if quiet.all() and not begins:
         return np.zeros((len(wanted), design.shape[1]))
-    costs = np.tile(cost, (len(wanted), 1))
-    if is_free:
+    costs = cost.copy()
+    if free:
         costs[evidence[:, 0], 1] = 0
-    # Where nothing bends, only the offset of a free path is fitted.
-    costs[quiet[:, None] & ~free] = 1e12
+    # Where nothing bends, only the offset of a path that begins is fitted.
+    costs[quiet[:, None] & paid] = 1e12
     weights = trust
-    if is_free or not quiet.all():
-        weights = np.where(quiet[:, None], trust / _excess(wanted - offset), trust)
+    if begins or not quiet.all():
+        weights = np.where(quiet[:, None], trust / _excess(wanted), trust)
     penalty = costs
     bends: Series = np.zeros((len(wanted), design.shape[1]))
+    places = range(design.shape[1])
     for _ in range(_ITERATIONS):
         normal = np.swapaxes(weights[:, :, None] * design, 1, 2) @ design
-        normal[:, range(len(cost)), range(len(cost))] += penalty + 1e-9
+        normal[:, places, places] += penalty + 1e-9
         right = (weights * wanted) @ design
         bends = np.linalg.solve(normal, right[..., None])[..., 0]
         weights = trust / _excess(wanted - bends @ design.T)

@@ -107,6 +107,6 @@ def _origin(config: Mapping[str, Any]) -> str:
     if start is None:
         return ""
     return (
-        f"- grown from the checkpoint `{Path(start).name}` of a smaller size, aligner and fusion "
-        "taken over; its steps come on top\n"
+        f"- grown from the checkpoint `{Path(start).name}`, aligner and fusion taken over; its "
+        "steps come on top\n"
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vrestore import limits
 from vrestore.errors import InputError, PresetError
 
 FOLDER = Path(__file__).with_name("manifests")
@@ -75,15 +75,40 @@ def manifest_names() -> list[str]:
 
 def read_manifest(name: str) -> DataManifest:
     """The manifest of that name, with those that it extends.  Raises PresetError if unknown."""
-    path = FOLDER / f"{name}.toml"
-    if not path.is_file():
+    if name not in manifest_names():
         raise PresetError(
             f"there is no data manifest {name!r}; known are {', '.join(manifest_names())}"
         )
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
-    sources: Sequence[Source] = [
-        Source(files=tuple(row["files"]), license=row["license"]) for row in table["source"]
-    ]
-    if base := table.get("extends"):
-        sources = [*read_manifest(base).sources, *sources]
-    return DataManifest(name=name, description=table["description"], sources=tuple(sources))
+    try:
+        text = limits.read_text(FOLDER / f"{name}.toml", limits.MANIFEST_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PresetError(f"data manifest {name} cannot be read: {error}") from error
+    made, base = parse_manifest(text, name)
+    if base is None:
+        return made
+    return replace(made, sources=(*read_manifest(base).sources, *made.sources))
+
+
+def parse_manifest(text: str, name: str) -> tuple[DataManifest, str | None]:
+    """A manifest from its text, and the name of the one that it extends.
+
+    Raises PresetError for what is no manifest, or leads out of the footage folder.
+    """
+    try:
+        table = tomllib.loads(text)
+        base = table.get("extends")
+        sources = tuple(
+            Source(files=tuple(row["files"]), license=row["license"]) for row in table["source"]
+        )
+        made = DataManifest(name=name, description=table["description"], sources=sources)
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise PresetError(f"data manifest {name} is no manifest: {error}") from error
+    words = [word for each in sources for word in (*each.files, each.license)]
+    if not all(isinstance(word, str) for word in (made.description, base or "", *words)):
+        raise PresetError(f"data manifest {name} is no manifest: something in it is no text")
+    if base == name:
+        raise PresetError(f"data manifest {name} extends itself")
+    for pattern in (pattern for each in sources for pattern in each.files):
+        if pattern.startswith("/") or ".." in pattern.split("/"):
+            raise PresetError(f"data manifest {name}: {pattern!r} leads out of the footage folder")
+    return made, base
