@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
     done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-gpu lint fmt check bench gallery clean
+.PHONY: help run test test-gpu lint fmt check bench fuzz gallery clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ check: lint test  ## lint, then test
 
 bench: $(VENV)/.installed  ## measure every stage at 270p, 1080p and 2160p
 	$(BIN)/vrestore bench --frames 12 $(ARGS)
+
+fuzz: $(VENV)/.installed-dev  ## fuzz every parser of ours for SECONDS=60 each [TARGETS="preset cuts"]
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[fuzz]'
+	PYTHONPATH=. $(BIN)/python tests/fuzz/fuzz.py --seconds $(or $(SECONDS),60) $(TARGETS)
 
 gallery: $(VENV)/.installed-dev  ## before/after pictures of the sample and of real clips
 	$(BIN)/python docs/gallery.py $(ARGS)

@@ -1,6 +1,6 @@
 """Before/after pictures of real clips, by the diagnosis and by the preset made for them.
 
-    python docs/gallery.py [CLIP ...] [--preset NAME ...] [--frames N]
+    python docs/gallery.py [CLIP ...] [--preset NAME ...] [--frames N] [--model NAME]
 
 Without clips: the sample, and the real clips of `shared/data` where that folder lies beside the
 checkout.  Those may not enter the repository, so pictures go to `output/gallery`, which git
@@ -23,13 +23,23 @@ from vrestore.review.comparison import save_comparison
 
 ROOT = Path(__file__).resolve().parents[1]
 FITTING: Mapping[str, str] = {
-    "old_film": "film-16mm",
+    "old_film": "film-bw-silent",
     "interlaced": "dvd-interlaced",
     "real_lowquality": "digital-early",
     "anime": "anime-digital",
     "hdr": "plain",
 }
 """Folder of shared clips -> the preset made for such sources."""
+
+FITTING_ONE: Mapping[str, str] = {
+    "raywzy_001_colour": "film-16mm",
+    "his_girl_friday_1940": "film-35mm",
+    "a_bomb_1950s_part": "film-16mm",
+    "dance_720x480i": "dvd-ntsc-film",
+    "dv_like_720x480i": "screen-cg",
+    "pal_fields_720x576i": "tv-old",
+}
+"""The same for single clips that their folder's does not suit."""
 
 SUFFIXES = {".avi", ".m2v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm"}
 FRAMES = 30
@@ -48,10 +58,18 @@ def default_clips() -> list[Path]:
     return [ROOT / "sample_media" / "bunny.mkv", *found]
 
 
-def show(clip: Path, folder: Path, preset: str, frames: int) -> str:
+def fitting(clip: Path) -> str:
+    return FITTING_ONE.get(clip.stem, FITTING.get(clip.parent.name, "plain"))
+
+
+def show(clip: Path, folder: Path, preset: str, frames: int, model: str | None) -> str:
     """Restores the beginning of a clip, writes a picture of its end; gives a row of the table."""
     picture = folder / f"{clip.stem}-{preset}.png"
-    overrides = {"input.frames": f"0:{frames}", "encode.encoder": "ffv1", "size.scale": 1}
+    overrides: dict[str, object] = {
+        "input.frames": f"0:{frames}", "encode.encoder": "ffv1", "size.scale": 1
+    }  # fmt: skip
+    if model is not None:
+        overrides["restore.model"] = model
     with tempfile.TemporaryDirectory() as scratch:
         result = str(Path(scratch) / "restored.mkv")
         report = vrestore.restore(str(clip), result, preset=preset, overrides=overrides)
@@ -82,6 +100,7 @@ def main() -> int:
     parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--preset", nargs="+", default=[])
     parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--model", help="instead of the preset's, such as lite on a slow machine")
     words = parser.parse_args()
     folder = ROOT / "output" / "gallery"
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,9 +108,9 @@ def main() -> int:
     print("| clip | asked for | preset | frames | because | done |")
     print("| --- | --- | --- | --- | --- | --- |")
     for clip in words.clips or default_clips():
-        for preset in words.preset or ["auto", FITTING.get(clip.parent.name, "plain")]:
+        for preset in words.preset or ["auto", fitting(clip)]:
             try:
-                print(show(clip, folder, preset, words.frames), flush=True)
+                print(show(clip, folder, preset, words.frames, words.model), flush=True)
             except vrestore.VRestoreError as error:
                 failed += 1
                 print(f"| {clip.name} | {preset} | refused | | {error} | |", flush=True)

@@ -17,15 +17,17 @@ MODULES = {
 
 NEIGHBOURS = {"io", "ops", "models", "runtime"}
 LAYERS = (
-    {"media", "errors", "notes"},
+    {"media", "errors", "notes", "limits"},
     NEIGHBOURS,
     {
+        "assembly",
         "chain",
         "describe",
         "fieldplan",
         "diagnose",
         "jobs",
         "json_form",
+        "observing",
         "planning",
         "plantext",
         "preset",
@@ -39,7 +41,7 @@ LAYERS = (
         "treatments",
         "train",
     },
-    {"wiring", "bench", "forecast"},
+    {"wiring", "bench", "forecast", "checks"},
     {"", "cli", "commands", "display", "__main__"},
 )
 """Parts of the package, inner first; the empty name is `vrestore` itself, the Python API."""

@@ -187,6 +187,7 @@ def test_every_error_family_has_an_exit_status():
         "PlanError": 4,
         "DeviceError": 4,
         "ModelError": 4,
+        "StoppedError": 5,
         "LossError": 6,
     }
 
@@ -259,6 +260,26 @@ def test_bench_measures_each_stage(vrestore):
     assert [stage for stage in ("decode", "restore", "encode") if stage not in err] == []
     (result,) = json.loads(vrestore(*words, "--json")[1])
     assert result["frames"] == 6
+    assert 0 < result["roofline"]["least_seconds"] < 1
+
+
+def test_bench_finds_where_the_time_goes(vrestore, sample):
+    status, out, err = vrestore("bench", "stages", sample, "-n", "lite", "-s", "2", "--json")
+    assert (status, err) == (0, "")
+    result = json.loads(out)
+    places = {(p["thread"], p["place"]): p["share"] for p in result["places"]}
+    assert places["restore", "models.nets.cell"] > 0.05
+    for thread in ("decode", "restore", "encode", "mux"):
+        assert sum(share for (t, _), share in places.items() if t == thread) <= 1.001
+
+
+def test_bench_holds_the_memory_against_the_plan(vrestore):
+    words = ["bench", "memory", "--sizes", "96x64", "--frames", "6", "-n", "resize"]
+    status, out, err = vrestore(*words)
+    assert (status, out) == (0, "")
+    assert err.splitlines()[1].startswith("96x64")
+    (result,) = json.loads(vrestore(*words, "--json")[1])
+    assert result["peak_bytes"] > 0 and result["expected_bytes"] > 0
 
 
 def test_the_shell_completes_verbs():

@@ -114,7 +114,7 @@ def test_lists_have_limits(tmp_path):
         parse_shots(f"{head}[[shot]]\nstart = 0\n{keys}")
     large = tmp_path / "large.toml"
     large.write_bytes(b"#" * (16 * 2**20 + 1))
-    with pytest.raises(PresetError, match="too large"):
+    with pytest.raises(PresetError, match="larger than 16 MiB"):
         read_shots(str(large))
     with pytest.raises(PresetError, match="cannot be read"):
         read_shots(str(tmp_path / "none.toml"))

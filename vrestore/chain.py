@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from vrestore.diagnose import TuneShots, ceilings
-from vrestore.errors import PresetError
 from vrestore.fieldplan import FieldWork
 from vrestore.media import ColorSpec, Frame
 from vrestore.models import restorer
+from vrestore.models.single.restorer import ImageRestorer
+from vrestore.models.steadier import Steadier
 from vrestore.models.temporal import TemporalRestorer
 from vrestore.notes import NoteBook
 from vrestore.ops.bars import BarsAround
 from vrestore.ops.buffers import Alloc
 from vrestore.ops.color import rgb_adapter, ycbcr_adapter
 from vrestore.ops.convert import Convert
-from vrestore.ops.cutlist import MarkCuts, parse_cuts
+from vrestore.ops.cutlist import MarkCuts
 from vrestore.ops.cuts import DetectCuts
 from vrestore.ops.dither import Dither
 from vrestore.ops.levels import Normalise, Quantise
@@ -30,12 +30,10 @@ from vrestore.ops.size import Pad
 from vrestore.planning import Plan, needs_ycbcr, tuned_keys
 from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.threads import Threaded
-from vrestore.shotlist import Tune
+from vrestore.shotlist import Tune, read_cuts
 from vrestore.treatments import Treatments
 
-__all__ = ["analysis", "restoration"]
-
-_MAX_CUT_LIST_BYTES = 16 * 2**20
+__all__ = ["analysis", "marking", "restoration"]
 
 
 def analysis(plan: Plan, fields: FieldWork | None = None) -> Op[Frame, Frame]:
@@ -44,23 +42,27 @@ def analysis(plan: Plan, fields: FieldWork | None = None) -> Op[Frame, Frame]:
     Code values in and out.  Shots are known first, so that a cut list counts the source's pictures
     and no field is filled in from the other side of a cut.
     """
+    ops = [marking(plan)]
+    if fields is not None:
+        ops.append(fields)
+    if plan.preset.cuts.tune and plan.shots is None:
+        ops.append(TuneShots(ceilings(plan.preset)))
+    return compose(*ops)
+
+
+def marking(plan: Plan) -> Op[Frame, Frame]:
+    """Marks where shots begin, on frames as they are decoded, and resolves their colour tags."""
     config = plan.preset.cuts
     color = plan.source_color.working
     if plan.shots is not None:
         marker: Op[Frame, Frame] = Tune(plan.shots)
     elif config.file is not None:
-        marker = MarkCuts(parse_cuts(_read_cuts(config.file)))
+        marker = MarkCuts(read_cuts(config.file))
     elif config.detect:
         marker = DetectCuts(config)
     else:
         marker = MarkCuts(())
-    recolour = _Recolour(lambda frame: replace(frame, color=color))
-    ops: list[Op[Frame, Frame]] = [recolour, marker]
-    if fields is not None:
-        ops.append(fields)
-    if config.tune and plan.shots is None:
-        ops.append(TuneShots(ceilings(plan.preset)))
-    return compose(*ops)
+    return compose(_Recolour(lambda frame: replace(frame, color=color)), marker)
 
 
 def restoration(plan: Plan, book: NoteBook, alloc: Alloc | None = None) -> Op[Frame, Frame]:
@@ -143,7 +145,7 @@ def _network(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Op[Frame, Frame
         resample=resample,
     )
     model: Op[Frame, Frame] = built
-    if isinstance(built, TemporalRestorer):
+    if isinstance(built, TemporalRestorer | ImageRestorer | Steadier):
         model = Threaded(book.of(built), plan.threads.torch)
     form, color = plan.info.video.format, _restored_color(plan)
     if plan.model.space == "rgb":
@@ -168,14 +170,3 @@ class _Recolour:
 
     def flush(self) -> tuple[Any, ...]:
         return ()
-
-
-def _read_cuts(path: str) -> str:
-    """The text of a cut list.  Raises PresetError where it cannot be read."""
-    file = Path(path)
-    try:
-        if file.stat().st_size > _MAX_CUT_LIST_BYTES:
-            raise PresetError(f"{path} is too large for a cut list (over 16 MiB)")
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PresetError(f"cut list {path} cannot be read: {error}") from error

@@ -15,7 +15,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vrestore.commands import catalogue, machine, measuring, recording, restoring, review
+from vrestore.commands import (
+    catalogue,
+    machine,
+    measuring,
+    recording,
+    restoring,
+    resuming,
+    review,
+    verifying,
+)
 from vrestore.commands.train import train
 from vrestore.errors import (
     DeviceError,
@@ -24,9 +33,10 @@ from vrestore.errors import (
     ModelError,
     PlanError,
     PresetError,
+    StoppedError,
     VRestoreError,
 )
-from vrestore.runtime.posix import tune_process
+from vrestore.runtime.posix import termination_as_interrupt, tune_process
 
 __all__ = ["EXIT_CODES", "app", "main", "run"]
 
@@ -42,10 +52,11 @@ EXIT_CODES: tuple[tuple[type[VRestoreError], int], ...] = (
     (PlanError, 4),
     (DeviceError, 4),
     (ModelError, 4),
+    (StoppedError, 5),
     (LossError, 6),
     (VRestoreError, FAILED),
 )
-"""Exit status of each family of errors, the first that matches.  5 is kept for resumable stops."""
+"""Exit status of each family of errors, the first that matches."""
 
 app = typer.Typer(
     name="vrestore",
@@ -58,10 +69,13 @@ app = typer.Typer(
 app.command("run")(restoring.run)
 app.command("probe")(restoring.probe)
 app.command("plan")(restoring.plan)
+app.command("resume")(resuming.resume)
+app.command("status")(resuming.status)
 app.command("preview")(review.preview)
 app.command("compare")(review.compare)
 app.command("report")(recording.report)
 app.command("rerun")(recording.rerun)
+app.command("verify")(verifying.verify)
 app.add_typer(catalogue.presets, name="presets")
 app.add_typer(catalogue.models, name="models")
 app.command("devices")(machine.devices)
@@ -134,7 +148,7 @@ def main(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     words = _with_verb([word for word in arguments if word != "--debug"])
     try:
-        with _first_failure():
+        with termination_as_interrupt(), _first_failure():
             status = app(words, prog_name="vrestore", standalone_mode=False)
     except typer.TyperException as error:
         return _fail(f"{error.format_message()} (`vrestore --help` tells more)", error.exit_code)

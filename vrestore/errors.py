@@ -8,7 +8,8 @@
     ├── DeviceError       no such device, out of device memory, no free encoder session
     ├── EncodeError       an encoder or muxer refused a frame or packet
     ├── OutputError       the output cannot be written (exists, no space, not writable)
-    └── LossError         `--strict` and something in the source would be lost
+    ├── LossError         `--strict` and something in the source would be lost
+    └── StoppedError      stopped before the end; what is done is kept, the same command goes on
 
 Each message is one sentence that says what is wrong, where, and what to do.  Exceptions of other
 libraries are wrapped at the boundary (`io/`, `models/`) with `raise ... from`, keeping their text.
@@ -23,6 +24,7 @@ __all__ = [
     "OutputError",
     "PlanError",
     "PresetError",
+    "StoppedError",
     "VRestoreError",
 ]
 
@@ -61,3 +63,7 @@ class OutputError(VRestoreError):
 
 class LossError(VRestoreError):
     """Something in the source would be lost and `--strict` was given."""
+
+
+class StoppedError(VRestoreError):
+    """The run was stopped, or had to stop, and goes on where it was when started again."""

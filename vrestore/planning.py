@@ -14,6 +14,7 @@ from pathlib import PurePath
 from vrestore.diagnose.values import Diagnosis
 from vrestore.fieldplan import FieldPlan, choose_fields
 from vrestore.io.encode import VideoTarget
+from vrestore.io.encoders import Kind
 from vrestore.io.losses import Loss, require_lossless
 from vrestore.io.output import OutputPlan, plan_output
 from vrestore.io.still import STILL_SUFFIXES
@@ -35,7 +36,7 @@ from vrestore.runtime.threads import ThreadBudget
 from vrestore.shotlist import ShotList
 from vrestore.treatments import Treatments
 
-__all__ = ["MemoryPlan", "Plan", "make_plan", "needs_ycbcr", "tuned_keys"]
+__all__ = ["JobPlan", "MemoryPlan", "Plan", "make_plan", "needs_ycbcr", "tuned_keys"]
 
 _MIB = 2**20
 _PROGRAM_BYTES = 420 * _MIB
@@ -81,6 +82,20 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlan:
+    """Whether a run is made in segments that outlive it."""
+
+    seconds: Fraction | None
+    """Longest segment; None for a run in one piece."""
+
+    why_not: str = ""
+    """Why it is in one piece."""
+
+    peak_bytes: int = 0
+    """What segments and finished file may take together at the end; a cautious guess."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything that a run will do."""
 
@@ -118,6 +133,7 @@ class Plan:
     """The part of the source that is kept; None for all of it."""
 
     memory: MemoryPlan
+    job: JobPlan
     losses: tuple[Loss, ...]
     """What the output will not hold."""
 
@@ -219,6 +235,7 @@ def make_plan(
             target=replace(output.target, color=output_color.tag),
             choice=replace(output.choice, color=output_color.tag),
         )
+    span = _span(preset, info)
     losses = () if output is None else output.losses
     if preset.streams.strict:
         require_lossless(losses)
@@ -238,8 +255,9 @@ def make_plan(
         output_color=output_color,
         output=output,
         format=form,
-        span=_span(preset, info),
+        span=span,
         memory=_memory(preset, info, model, size, form, output, fields, shots),
+        job=_job(preset, info, output),
         losses=losses,
         notes=(
             *_reasons(diagnosis),
@@ -324,6 +342,48 @@ def _span(preset: Preset, info: MediaInfo) -> Span | None:
         zero = stream.start_pts * stream.time_base
     start, stop = config.times
     return Span(start=zero + start, stop=None if stop is None else zero + stop)
+
+
+def _job(preset: Preset, info: MediaInfo, output: OutputPlan | None) -> JobPlan:
+    """In segments, where there is a file to go on with and it is worth it."""
+    limit = Fraction(preset.run.segment_seconds)
+    length = _seconds(preset, info)
+    reasons = {
+        "a picture is made at once": output is None,
+        "not possible from standard input": info.path == "-",
+        "not possible from an address": "://" in info.path,
+        "not possible without an output file": output is not None
+        and (output.output == "-" or output.container.name == "null"),
+        "not possible with uncompressed output": output is not None
+        and output.choice.spec.kind is Kind.RAW,
+        "switched off (run.segment_seconds = 0)": not limit,
+        "not needed: one segment": length is not None and length <= limit,
+    }
+    for why, holds in reasons.items():
+        if holds:
+            return JobPlan(seconds=None, why_not=why)
+    assert output is not None
+    rate = info.video.average_rate
+    frames = None if length is None or rate is None else round(length * rate)
+    return JobPlan(seconds=limit, peak_bytes=2 * output.expected_bytes(frames, info.size_bytes))
+
+
+def _seconds(preset: Preset, info: MediaInfo) -> Fraction | None:
+    """How long the kept part is, as the source claims; None where it does not say."""
+    config, length = preset.input, info.duration_seconds_from_header
+    rate, count = info.video.average_rate, info.video.frame_count
+    if length is None and rate is not None and count is not None:
+        length = count / rate
+    if config.frames is not None:
+        first, stop = config.numbers
+        if rate is None or (stop is None and length is None):
+            return None
+        end = (length or Fraction(0)) if stop is None else stop / rate
+        return max(Fraction(0), min(end, length or end) - first / rate)
+    start, stop_time = config.times
+    if length is None:
+        return None if stop_time is None else stop_time - start
+    return max(Fraction(0), min(stop_time or length, length) - start)
 
 
 def _memory(

@@ -48,10 +48,23 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         f"  memory   about {plan.mebibytes_expected} MiB ({memory.depth} frames a queue, "
         f"{memory.encoder // _MIB} MiB in the encoder)"
     )
-    if plan.info.path == "-":
-        yield "  resume   not possible from standard input"
+    yield f"  resume   {_job(plan)}"
     yield from (f"  note     {note}" for note in plan.notes)
     yield from (f"  LOSS     {loss}" for loss in plan.losses)
+
+
+def _job(plan: Plan) -> str:
+    job = plan.job
+    if job.seconds is None:
+        return job.why_not
+    return (
+        f"in segments of up to {float(job.seconds):g} s beside the output; "
+        f"they and the file may take {_size(job.peak_bytes)} in the end"
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, count // _MIB)} MiB"
 
 
 def _format(plan: Plan) -> str:

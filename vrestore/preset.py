@@ -7,6 +7,7 @@ are only put together.  What a file leaves out keeps the dataclass's default.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,11 +17,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from vrestore import setting_type
+from vrestore import limits, setting_type
 from vrestore.errors import PresetError
 from vrestore.io.decode import DecodeConfig
 from vrestore.io.deinterlace import DeinterlaceConfig
 from vrestore.io.encode import EncodeConfig
+from vrestore.io.encoderfiles import options_of_files
 from vrestore.io.streams import StreamsConfig
 from vrestore.models.restorer import RestoreConfig
 from vrestore.ops.color import ColorConfig
@@ -39,7 +41,7 @@ from vrestore.ops.tape import TapeConfig
 from vrestore.runtime.device import RunConfig
 from vrestore.sections import HINTS, SECTIONS, default, nearest, resolve
 
-__all__ = ["DEFAULT", "SCHEMA", "Preset", "Setting", "choose", "load", "names"]
+__all__ = ["DEFAULT", "SCHEMA", "Preset", "Setting", "choose", "load", "loads", "names"]
 
 SCHEMA = 1
 """Version of the file format that this program reads and writes."""
@@ -52,6 +54,8 @@ _TAKES_BACK: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"size.scale": ("size.fit", "size.pad"), "size.fit": ("size.scale",)}
 )
 _FILE_KEYS = ("schema", "description", "extends")
+_PLAIN_NAME = re.compile(r"[^\W_][\w .+-]{0,99}")
+"""Of a preset that another one extends: it cannot lead out of a folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,11 +208,23 @@ def load(name: str | Path) -> Preset:
     value in it is wrong.
     """
     source = _find(str(name))
-    table = _read(source)
-    preset = Preset(name=Path(source.name).stem)
+    return _made(source.name, _read(source), Path(str(source)).parent)
+
+
+def loads(text: str, name: str) -> Preset:
+    """A preset from the text of a file; `name` is what the file would be called, without ending.
+
+    It extends shipped presets only.  Raises PresetError as `load` does.
+    """
+    return _made(f"{name}.toml", _parsed(text, f"{name}.toml"), None)
+
+
+def _made(file: str, table: Mapping[str, Any], folder: Path | None) -> Preset:
+    """The preset of one file's table; what it extends lies in `folder` or ships."""
+    preset = Preset(name=file.removesuffix(".toml"))
     if (base := table.get("extends")) is not None:
-        preset = _apply(preset, *_base(source, base))
-    return _apply(preset, source, table)
+        preset = _apply(preset, *_base(file, base, folder))
+    return _apply(preset, file, table)
 
 
 # ---------------------------------------------------------------------------------------- files
@@ -234,39 +250,58 @@ def _find(name: str) -> Traversable:
 
 def _read(source: Traversable) -> dict[str, Any]:
     try:
-        table = tomllib.loads(source.read_text(encoding="utf-8"))
+        if isinstance(source, Path):
+            text = limits.read_text(source, limits.PRESET_BYTES)
+        else:
+            text = source.read_text(encoding="utf-8")
     except OSError as error:
         raise PresetError(f"preset {source.name} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise PresetError(f"preset {source.name} is not TOML: {error}") from error
+    return _parsed(text, source.name)
+
+
+def _parsed(text: str, file: str) -> dict[str, Any]:
+    """The table of a preset's text, its own keys checked."""
+    if len(text) > limits.PRESET_BYTES:
+        raise PresetError(f"preset {file} is larger than {limits.size(limits.PRESET_BYTES)}")
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PresetError(f"preset {file} is not TOML: {error}") from error
     schema = table.get("schema")
-    if schema != SCHEMA:
+    if type(schema) is not int or schema != SCHEMA:
         raise PresetError(
-            f"preset {source.name}: schema must be {SCHEMA}, "
+            f"preset {file}: schema must be {SCHEMA}, "
             f"got {'nothing' if schema is None else repr(schema)}"
         )
     for key in ("description", "extends"):
         if not isinstance(table.get(key, ""), str):
-            raise PresetError(f"preset {source.name}: {key} must be text")
+            raise PresetError(f"preset {file}: {key} must be text")
     return table
 
 
-def _base(source: Traversable, base: str) -> tuple[Traversable, dict[str, Any]]:
+def _base(file: str, base: str, folder: Path | None) -> tuple[str, dict[str, Any]]:
     """What a file extends: a file beside it or a shipped preset."""
-    beside = Path(str(source)).with_name(f"{base}.toml")
-    found: Traversable = beside if beside.is_file() else _find(base)
+    if not _PLAIN_NAME.fullmatch(base):
+        raise PresetError(
+            f"preset {file}: extends {base!r}, which is no plain name; a preset extends one that "
+            "ships or a file beside it"
+        )
+    beside = None if folder is None else folder / f"{base}.toml"
+    found: Traversable = beside if beside is not None and beside.is_file() else _find(base)
     table = _read(found)
     if "extends" in table:
         raise PresetError(
-            f"preset {source.name}: extends {base!r}, which itself extends "
+            f"preset {file}: extends {base!r}, which itself extends "
             f"{table['extends']!r}; only one level is allowed"
         )
-    return found, table
+    return found.name, table
 
 
-def _apply(preset: Preset, source: Traversable, table: Mapping[str, Any]) -> Preset:
+def _apply(preset: Preset, file: str, table: Mapping[str, Any]) -> Preset:
     """The preset with everything that one file says."""
-    origin = f"preset {source.name}"
+    origin = f"preset {file}"
     settings: list[Setting] = []
     for head, content in table.items():
         if head in _FILE_KEYS:
@@ -282,7 +317,13 @@ def _apply(preset: Preset, source: Traversable, table: Mapping[str, Any]) -> Pre
             for key, value in content.items()
         )
     described = replace(preset, description=table.get("description", preset.description))
-    return described._changed(settings, _from_file)
+    made = described._changed(settings, _from_file)
+    if named := options_of_files(made.encode.options):
+        raise PresetError(
+            f"{origin}: encode.options has {named[0]!r}, which lets the encoder read or write a "
+            "file of its own; a preset cannot, give it as -e on the command line"
+        )
+    return made
 
 
 # --------------------------------------------------------------------------------------- values
@@ -298,7 +339,7 @@ def _from_words(value: object, hint: Any) -> object:
     readings: list[object] = []
     try:
         table = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         table = {}
     if set(table) == {"value"}:
         readings.append(table["value"])

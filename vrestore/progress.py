@@ -44,7 +44,7 @@ class Progress:
 
     elapsed_seconds: float
     frames_done: int
-    """Frames that have left the pipeline."""
+    """Frames that have left the pipeline, those of an earlier run of the same job included."""
 
     frames_total: int | None
     """As the source claims; None where it does not say.  Never to be trusted as an end."""
@@ -67,10 +67,14 @@ class Progress:
     bound_by: str | None
     """Name of the stage that sets the pace, None while that cannot be told."""
 
+    frames_before: int = 0
+    """Frames among `frames_done` that were there at the start."""
+
     @property
     def fps(self) -> float:
         """Finished frames per second since the start."""
-        return self.frames_done / self.elapsed_seconds if self.elapsed_seconds > 0 else 0.0
+        made = self.frames_done - self.frames_before
+        return made / self.elapsed_seconds if self.elapsed_seconds > 0 else 0.0
 
     @property
     def done_share(self) -> float | None:
@@ -87,4 +91,6 @@ class Progress:
         share = self.done_share
         if not share:
             return None
-        return self.elapsed_seconds * (1.0 - share) / share
+        before = self.frames_before / self.frames_total if self.frames_total else 0.0
+        made = share - before
+        return self.elapsed_seconds * (1.0 - share) / made if made > 0 else None

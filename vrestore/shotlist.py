@@ -18,25 +18,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, Union, get_args, get_origin
 
+from vrestore import limits
 from vrestore.errors import PresetError
 from vrestore.media import NO_TUNING, Frame
+from vrestore.ops.cutlist import Cut, parse_cuts
 from vrestore.sections import HINTS, SECTIONS, resolve
 
-__all__ = ["Shot", "ShotList", "Tune", "parse_shots", "read_shots", "tunable"]
+__all__ = ["Shot", "ShotList", "Tune", "parse_shots", "read_cuts", "read_shots", "tunable"]
 
 _SCHEMA = 1
-_MAX_BYTES = 16 * 2**20
-_MAX_SHOTS = 100_000
-_MAX_KEYS = 256
-"""Keys of one shot."""
-
-_DEEPEST = 6
-"""Parts of a key."""
-
 _EARLY = Fraction(1, 1000)
 """How early a frame may be for a time: times are written by people, rounded."""
 
@@ -89,33 +82,44 @@ class ShotList:
         return "\n".join(lines) + "\n"
 
 
+def read_cuts(path: str) -> tuple[Cut, ...]:
+    """The cut list in a file.  PresetError where there is none or it is wrong."""
+    text = _text(path, limits.CUT_LIST_BYTES, "cut list")
+    try:
+        return parse_cuts(text)
+    except ValueError as error:
+        raise PresetError(f"cut list {path}, {error}") from error
+
+
 def read_shots(path: str) -> ShotList:
     """The shot list in a file.  PresetError where there is none or it is wrong."""
-    file = Path(path)
+    return parse_shots(_text(path, limits.SHOT_LIST_BYTES, "shot list"), path)
+
+
+def _text(path: str, most: int, what: str) -> str:
     try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise PresetError(f"{path} is too large for a shot list (over 16 MiB)")
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PresetError(f"shot list {path} cannot be read: {error}") from error
-    return parse_shots(text, path)
+        return limits.read_text(path, most)
+    except OSError as error:
+        raise PresetError(f"{what} {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PresetError(f"{what} {path} is not UTF-8 text: {error}") from error
 
 
 def parse_shots(text: str, name: str = "shot list") -> ShotList:
     """A shot list; `name` begins each message.  PresetError for whatever is wrong in it."""
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise PresetError(f"{name} is not TOML: {error}") from error
-    if table.get("schema") != _SCHEMA:
+    if type(table.get("schema")) is not int or table["schema"] != _SCHEMA:
         raise PresetError(f"{name}: schema must be {_SCHEMA}, got {table.get('schema')!r}")
     if unknown := sorted(set(table) - {"schema", "shot"}):
         raise PresetError(f"{name}: unknown key {unknown[0]!r}; a shot begins with [[shot]]")
     entries = table.get("shot", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise PresetError(f"{name}: shot must be a list of tables; write [[shot]] above each")
-    if len(entries) > _MAX_SHOTS:
-        raise PresetError(f"{name}: at most {_MAX_SHOTS} shots are allowed, got {len(entries)}")
+    if len(entries) > limits.SHOTS:
+        raise PresetError(f"{name}: at most {limits.SHOTS} shots are allowed, got {len(entries)}")
     shots = tuple(
         _shot(entry, f"{name}: shot {number}") for number, entry in enumerate(entries, start=1)
     )
@@ -143,8 +147,10 @@ def _shot(entry: Mapping[str, Any], where: str) -> Shot:
     if start is None and seconds is None:
         raise PresetError(f"{where} needs start, the number of its first frame, or time")
     tuning = dict(_flat({key: value for key, value in entry.items() if key not in _OWN_KEYS}))
-    if len(tuning) > _MAX_KEYS:
-        raise PresetError(f"{where}: at most {_MAX_KEYS} keys are allowed, got {len(tuning)}")
+    if len(tuning) > limits.SHOT_KEYS:
+        raise PresetError(
+            f"{where}: at most {limits.SHOT_KEYS} keys are allowed, got {len(tuning)}"
+        )
     for key, value in tuning.items():
         _check(key, value, where)
     return Shot(
@@ -158,7 +164,7 @@ def _shot(entry: Mapping[str, Any], where: str) -> Shot:
 def _flat(table: Mapping[str, Any], stem: str = "") -> Iterator[tuple[str, Any]]:
     """Nested tables as dotted keys."""
     for key, value in table.items():
-        if isinstance(value, dict) and stem.count(".") < _DEEPEST:
+        if isinstance(value, dict) and stem.count(".") < limits.SHOT_KEY_PARTS:
             yield from _flat(value, f"{stem}{key}.")
         else:
             yield f"{stem}{key}", value

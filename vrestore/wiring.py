@@ -1,45 +1,43 @@
-"""The wiring: probe -> plan -> stages -> commit.  Read this first.
+"""The wiring: probe -> plan -> run -> commit.  Read this first.
 
-    decode == restore == encode == mux
-
-Each name is a thread, each == a bounded channel; what a thread does is composed of ops
-(`chain.py`).  The finished file gets its name after every stage has ended well, or not at all.
+A run is one piece (`assembly.py`: decode == restore == encode == mux, each a thread) or, where it
+is long, a job of many (`jobs/`).  The finished file gets its name after everything has ended well,
+or not at all.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from vrestore import preset as presets
+from vrestore.assembly import Assembly, Tally, account, assemble, stages
 from vrestore.chain import analysis, restoration
 from vrestore.diagnose import Diagnosis, ceilings
 from vrestore.diagnose import diagnose as examine
-from vrestore.errors import InputError, OutputError, PresetError, VRestoreError
+from vrestore.errors import OutputError, PresetError
 from vrestore.fieldplan import FieldWork
-from vrestore.io.decode import DecodeConfig, Decoder, DecodeReport
-from vrestore.io.encode import Encoder
-from vrestore.io.mux import Muxer
-from vrestore.io.output import open_output
+from vrestore.io.decode import DecodeConfig, DecodeReport
+from vrestore.io.output import OutputPlan, final_path
 from vrestore.io.still import read_still, write_still
 from vrestore.io.verify import verify_output
+from vrestore.jobs.folder import has_job, job_path
+from vrestore.jobs.run import run_job
 from vrestore.media import Frame, MediaInfo
 from vrestore.notes import NoteBook
+from vrestore.observing import Observer, observing
 from vrestore.ops.cutlist import format_cuts
 from vrestore.planning import Plan, make_plan
 from vrestore.preset import Preset, Setting
-from vrestore.progress import ChannelProgress, Progress, StageProgress
 from vrestore.report import Report
 from vrestore.review.embedded import with_settings
 from vrestore.review.witness import Witness
-from vrestore.runtime.pipeline import Pipeline, stream
+from vrestore.runtime.pipeline import stream
 from vrestore.runtime.pool import BufferPool
-from vrestore.runtime.posix import MemoryMeter
-from vrestore.runtime.stage import Op, compose
-from vrestore.runtime.stats import PipelineStats
+from vrestore.runtime.posix import MemoryMeter, lock_file
+from vrestore.runtime.stage import compose
 from vrestore.runtime.threads import torch_threads
 from vrestore.shotlist import read_shots
 from vrestore.survey import find_shots, look_for_bars, look_for_fields, look_up, survey_shots
@@ -56,9 +54,6 @@ __all__ = [
     "restore",
     "restore_frames",
 ]
-
-Observer = Callable[[Progress], None]
-"""Called in the calling thread a few times a second."""
 
 
 def probe(source: str, *, fps: str | None = None, count: bool = False) -> MediaInfo:
@@ -163,14 +158,19 @@ def restore(
     preset: str | Preset = presets.DEFAULT,
     overrides: Mapping[str, object] | None = None,
     overwrite: bool = False,
+    restart: bool = False,
+    keep_job: bool = False,
     observer: Observer | None = None,
     before: Callable[[Plan], None] | None = None,
 ) -> Report:
     """Restores a video, an image sequence or a still.
 
-    Nothing has the output's name before everything is written; a failure leaves nothing behind.
-    `before` sees the plan (its losses above all) before the first frame is made.  Raises the errors
-    of `vrestore.errors`, KeyboardInterrupt after Ctrl-C.
+    Nothing has the output's name before everything is written.  A long run is a job: what an
+    earlier one with the same source and settings left is gone on with, unless `restart` is given,
+    and what this one leaves when it fails can be; `keep_job` keeps its folder in the end.  A
+    short one leaves nothing behind when it fails.  `before` sees the plan (its losses above all)
+    before the first frame is made.  Raises the errors of `vrestore.errors`, KeyboardInterrupt after
+    Ctrl-C where nothing is left to go on with.
     """
     with torch_threads(1):
         planned = plan(source, output, preset=preset, overrides=overrides)
@@ -178,7 +178,18 @@ def restore(
             before(planned)
         if planned.output is None:
             return _restore_still(planned, overwrite)
-        return _restore_video(planned, overwrite, observer)
+        folder = job_path(planned.output)
+        if folder is not None and (planned.job.seconds is not None or has_job(folder)):
+            return run_job(
+                planned,
+                folder,
+                overwrite=overwrite,
+                restart=restart,
+                keep=keep_job,
+                observer=observer,
+            )
+        with _alone(planned.output):
+            return _restore_video(planned, overwrite, observer)
 
 
 def restore_frames(frames: Iterable[Frame], planned: Plan) -> Iterator[Frame]:
@@ -189,7 +200,7 @@ def restore_frames(frames: Iterable[Frame], planned: Plan) -> Iterator[Frame]:
     """
     return stream(
         ("frames", frames),
-        _stages(planned, BufferPool(), _Tally(), Witness(), NoteBook())[0],
+        stages(planned, BufferPool(), Tally(), Witness(), NoteBook())[0],
         depths=planned.memory.depth,
         device=planned.device,
     )
@@ -198,76 +209,41 @@ def restore_frames(frames: Iterable[Frame], planned: Plan) -> Iterator[Frame]:
 # ---------------------------------------------------------------------------------------- video
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assembly:
-    """A pipeline that is ready to run, and the ends that count what went through."""
+@contextmanager
+def _alone(output: OutputPlan) -> Iterator[None]:
+    """Keeps a second run off the same output file.
 
-    pipeline: Pipeline
-    decoder: Decoder
-    encoder: Encoder
-    muxer: Muxer
-    tally: _Tally
-    witness: Witness
-    fields: FieldWork | None
-    book: NoteBook
-    pool: BufferPool
-
-
-def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
-    """Opens both files and connects the stages.  Raises InputError, OutputError, EncodeError."""
-    assert planned.output is not None, "a still has no pipeline"
-    tally, witness, pool, book = _Tally(), Witness(), BufferPool(), NoteBook()
-    restoring, fields = _stages(planned, pool, tally, witness, book)
-    info = planned.info
-    numbered = planned.preset.cuts.file is not None or planned.shots is not None
-    decoder = Decoder(
-        info.path,
-        replace(planned.preset.input, seek=planned.preset.input.seek and not numbered),
-        stream=info.video.stream.index,
-        threads=planned.threads.decode,
-    )
-    try:
-        encoder, muxer = open_output(
-            planned.output,
-            info,
-            overwrite=overwrite,
-            span=planned.span,
-            frames=planned.frames_expected,
-        )
-    except BaseException:
-        decoder.close()
-        raise
-    try:
-        pipeline = Pipeline(
-            ("decode", decoder),
-            [*restoring, ("encode", encoder)],
-            ("mux", muxer),
-            depths=[*[planned.memory.depth] * (len(restoring) + 1), _PACKETS],
-            device=planned.device,
-        )
-        return Assembly(
-            pipeline=pipeline,
-            decoder=decoder,
-            encoder=encoder,
-            muxer=muxer,
-            tally=tally,
-            witness=witness,
-            fields=fields,
-            book=book,
-            pool=pool,
-        )
-    except BaseException:
-        muxer.abort()
-        decoder.close()
-        raise
+    Raises OutputError where there is one.  A lock that cannot be had for another reason is done
+    without: what hinders it hinders the output too, which says it better.
+    """
+    final = final_path(output)
+    if final is None or output.container.name == "image2" or sys.platform == "win32":
+        yield
+        return
+    part = final.with_name(final.name + ".part")
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock_file(part))
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another vrestore is writing {final} ({part} is locked); wait for it"
+            ) from error
+        except OSError:
+            yield
+            return
+        try:
+            yield
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) -> Report:
     run = assemble(planned, overwrite=overwrite)
     try:
-        observe = None if observer is None else _observing(observer, planned, run.tally)
+        observe = None if observer is None else observing(observer, planned, run.tally)
         stats = run.pipeline.run(observe)
-        _account(run)
+        account(run)
         assert planned.output is not None
         verify_output(planned.output, run.muxer)
         run.muxer.commit()
@@ -289,76 +265,6 @@ def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) ->
     )
 
 
-_PACKETS = 8
-"""Packets between encoder and muxer; they are small."""
-
-
-def _stages(
-    planned: Plan, pool: BufferPool, tally: _Tally, witness: Witness, book: NoteBook
-) -> tuple[list[tuple[str, Op[Any, Any]]], FieldWork | None]:
-    """Which op runs in which thread: decided here and nowhere else.  And what keeps the books of
-    the fields.
-
-    Shot detection takes 1 to 3 ms a frame.  In a thread of its own it slowed the whole down: two
-    threads that are mostly Python take turns on the interpreter lock.
-    """
-    fields = FieldWork(planned.fields, book) if planned.fields.works else None
-    restore_op = compose(
-        analysis(planned, fields),
-        restoration(planned, book, pool.take),
-        tally,
-        book.of(witness),
-    )
-    return [("restore", restore_op)], fields
-
-
-class _Tally:
-    """Op: counts the frames that pass."""
-
-    latency = 0
-
-    def __init__(self) -> None:
-        self.frames = 0
-        self.shots = 0
-        self.first = Fraction(0)
-        """Time of the first frame, in seconds."""
-        self.last = Fraction(0)
-
-    def push(self, frame: Frame) -> Iterable[Frame]:
-        self.last = frame.timestamp.seconds
-        if not self.frames:
-            self.first = self.last
-        self.frames += 1
-        self.shots += frame.shot_start
-        return (frame,)
-
-    def flush(self) -> Iterable[Frame]:
-        return ()
-
-
-def _account(run: Assembly) -> None:
-    """Frames in are frames out, second fields added, or the run has failed."""
-    decoded = run.decoder.report
-    if decoded.emitted == 0:
-        raise InputError("no picture of the source lies in the part that was asked for")
-    added = 0 if run.fields is None else run.fields.added
-    dropped = 0 if run.fields is None else run.fields.dropped
-    how = "decoded"
-    how += ", second fields included" if added else ""
-    how += ", repeats of pulldown left out" if dropped else ""
-    counts = {
-        how: decoded.emitted - dropped + added,
-        "restored": run.tally.frames,
-        "encoded": run.encoder.frames,
-        "written": run.muxer.packets,
-    }
-    if len(set(counts.values())) > 1 or not decoded.balanced:
-        listed = ", ".join(f"{count} {name}" for name, count in counts.items())
-        raise VRestoreError(
-            f"frames do not add up ({listed}); nothing was written, please report this"
-        )
-
-
 # --------------------------------------------------------------------------------------- stills
 
 
@@ -366,8 +272,8 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
     output = Path(planned.path)
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; give -y to replace it")
-    frame, meta = read_still(planned.info.path)
-    tally, witness, book = _Tally(), Witness(), NoteBook()
+    frame, meta = read_still(planned.info.path, max_pixels=planned.preset.input.max_pixels)
+    tally, witness, book = Tally(), Witness(), NoteBook()
     fields = FieldWork(planned.fields, book) if planned.fields.works else None
     op = compose(analysis(planned, fields), restoration(planned, book), tally, book.of(witness))
     results = [*op.push(frame), *op.flush()]
@@ -385,48 +291,6 @@ def _restore_still(planned: Plan, overwrite: bool) -> Report:
         pool=None,
         peak_rss_bytes=MemoryMeter().peak_bytes,
     )
-
-
-# ------------------------------------------------------------------------------------- progress
-
-
-def _observing(observer: Observer, planned: Plan, tally: _Tally) -> Callable[[PipelineStats], None]:
-    info, meter = planned.info, MemoryMeter()
-    total = planned.frames_expected
-    length = info.duration_seconds_from_header
-
-    def observe(stats: PipelineStats) -> None:
-        elapsed = stats.elapsed_seconds or 1e-9
-        bounding = stats.bounding
-        observer(
-            Progress(
-                elapsed_seconds=stats.elapsed_seconds,
-                frames_done=tally.frames,
-                frames_total=total,
-                position_seconds=float(tally.last - tally.first),
-                duration_seconds=None if length is None else float(length),
-                shot=tally.shots - 1 if tally.shots else None,
-                stages=tuple(
-                    StageProgress(
-                        name=stage.name,
-                        items=max(stage.items_out, stage.items_in),
-                        busy_share=stats.busy_share(stage),
-                        fps=max(stage.items_out, stage.items_in) / elapsed,
-                    )
-                    for stage in stats.stages
-                ),
-                channels=tuple(
-                    ChannelProgress(
-                        name=channel.name, depth=channel.depth, capacity=channel.capacity
-                    )
-                    for channel in stats.channels
-                ),
-                rss_bytes=meter.current_bytes or 0,
-                bound_by=None if bounding is None else bounding.name,
-            )
-        )
-
-    return observe
 
 
 def _preset(preset: str | Preset, overrides: Mapping[str, object] | None) -> Preset:

@@ -28,9 +28,9 @@ CLEAN = {
     "black": 0.02, "white": 0.98, "mean": 0.5, "clipped": 0.0, "saturation": 0.08,
     "tint_cb": 0.0, "tint_cr": 0.0, "cast_cb": 0.0, "cast_cr": 0.0, "fine_x": 1.0, "fine_y": 1.0,
     "chroma_x": 0.5, "halo": 0.01, "blocks": 0.2, "starved": 0.0, "banding": 0.0, "flat": 0.02,
-    "flicker": 0.0005, "flicker_agree": 0.9, "pink": 0.0, "dirt_repeats": 1.0,
+    "flicker": 0.0005, "flicker_agree": 0.9, "dyes": 0.2, "dirt_repeats": 1.0,
     "weave_x": 0.0, "weave_y": 0.0, "weave_rough": 0.0, "weave_error": 0.01,
-    "moved": 0.8, "dirt": 0.0, "scratches": 0.0, "grain": 0.4, "grain_size": 1.0,
+    "moved": 0.8, "dirt": 0.0, "scratches": 0.0, "grain": 0.4, "grain_fine": 0.4, "grain_size": 1.0,
     "grain_hump": 1.0, "grain_trust": 0.2, "chroma_grain": 0.2, "chroma_shift_x": 0.0,
     "chroma_shift_y": 0.0, "chroma_shift_trust": 0.8, "head_switch": 0.0,
 }  # fmt: skip
@@ -120,7 +120,7 @@ def test_each_kind_of_source_gets_its_preset(expected, media, seen, parts):
 
 def test_reasons_are_for_people():
     """No fact's name, one number at most (a size counts as one), nothing twice."""
-    wild = {**WORN, **GRAIN, "saturation": 0.0, "blocks": 3.0, "black": 0.3, "pink": 0.2}
+    wild = {**WORN, **GRAIN, "saturation": 0.0, "blocks": 3.0, "black": 0.3, "dyes": 1.0}
     for media in (info(720, 576, codec="mpeg4"), info(1920, 1080), info(320, 240, codec="dvvideo")):
         for kind in CadenceKind:
             seen = cadence(kind, duplicates=0.3)

@@ -74,8 +74,8 @@ def test_the_preset_is_the_ceiling():
 def test_every_need_is_a_share():
     names = (
         "flicker", "flicker_agree", "weave_x", "weave_y", "weave_error", "weave_rough", "dirt",
-        "dirt_repeats", "scratches", "grain", "grain_trust", "chroma_grain", "blocks", "starved",
-        "fine_x", "fine_y",
+        "dirt_repeats", "scratches", "grain", "grain_trust", "grain_fine",
+        "chroma_grain", "blocks", "starved", "fine_x", "fine_y",
     )  # fmt: skip
     for level in (0.0, 0.5, 1.0, 100.0):
         reading = Reading(first=0, seconds=0, frames=9, values=dict.fromkeys(names, level))

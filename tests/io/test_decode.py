@@ -420,3 +420,11 @@ def test_what_does_not_exist_or_is_no_media_is_refused(tmp_path: Path) -> None:
         Decoder(str(tmp_path / "text.mkv"))
     with pytest.raises(InputError, match="no video stream 3"):
         Decoder(str(write(tmp_path / "a.mkv", [0])), DecodeConfig(video=3))
+
+
+def test_the_clock_is_known_after_the_source_was_closed(sample: Path) -> None:
+    with Decoder(sample) as decoder:
+        before = decoder.time_base
+        for _ in decoder:
+            pass
+    assert decoder.time_base == before == Fraction(1, 1000)

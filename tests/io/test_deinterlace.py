@@ -24,7 +24,7 @@ from vrestore.io.deinterlace import (
     choose_deinterlacing,
 )
 from vrestore.io.probe import probe
-from vrestore.io.tags import side_data_of
+from vrestore.io.sidedata import side_data_of
 from vrestore.media import (
     Coding,
     ColorModel,

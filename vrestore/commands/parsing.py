@@ -64,7 +64,23 @@ def preset_from(given: Mapping[str, Any]) -> Preset:
     settings = [setting for flag in FLAGS for setting in _settings(flag, given[flag.parameter])]
     settings += [_assignment(text) for text in given["set_"] or ()]
     model = next((s.value for s in reversed(settings) if s.key == "restore.model"), None)
-    return presets.load(presets.choose(given["preset_name"], model)).override_all(settings)
+    preset = presets.load(presets.choose(given["preset_name"], model)).override_all(settings)
+    _require_fitting_model(preset, {setting.key for setting in settings})
+    return preset
+
+
+def _require_fitting_model(preset: Preset, keys: set[str]) -> None:
+    """Raise PresetError where the line sets something that its model does not have."""
+    if not keys & {"restore.strength", "restore.denoise", "restore.steady"}:
+        return
+    from vrestore.models.registry import find
+    from vrestore.models.restorer import require_fitting
+
+    spec = find(preset.restore.model)
+    require_fitting(spec, preset.restore)
+    if spec.is_single_image and "restore.strength" in keys:
+        how = "; --denoise picks its level" if spec.noise else ""
+        raise PresetError(f"--strength is for our networks, not for {spec.name!r}{how}")
 
 
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:
@@ -112,7 +128,7 @@ def _translated(flag: Flag, value: str) -> str:
     if flag.key == "restore.model" and value in ("0", "1", "2", "3"):
         raise PresetError(
             f"-n names the model, not a noise level; for more restoration give "
-            f"--strength {int(value) / 3:.2g}"
+            f"--strength {int(value) / 3:.2g}, or --denoise {value} with a model that has levels"
         )
     if flag.key == "run.device":
         if "," in value:

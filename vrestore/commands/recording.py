@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,7 +89,14 @@ def report(
     record = read_record(path)
     require_free(target, overwrite)
     with torch_threads(1):
-        write_page(target, _page(record))
+        try:
+            text = _page(record)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise InputError(
+                f"the record {path} is damaged: a part of it is not what a record holds "
+                f"({type(error).__name__}: {error})"
+            ) from error
+        write_page(target, text)
 
 
 def rerun(
@@ -153,6 +159,11 @@ def _source_of(settings: RunSettings, output: Path, given: str | None) -> str:
     """The path of the source: as given, as it was, or beside the output."""
     if given is not None:
         return given
+    if "://" in settings.source:
+        raise InputError(
+            f"{output} says that it was made from {settings.source}; what is on a network is read "
+            "only where it is named by hand: -i IN"
+        )
     if Path(settings.source).exists() or "%" in settings.source:
         return settings.source
     beside = output.with_name(Path(settings.source).name)
@@ -165,8 +176,5 @@ def _preset_of(settings: RunSettings) -> Preset:
     """The preset that a file carries, with the model that made it."""
     from vrestore import preset
 
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / f"{Path(settings.preset).name}.toml"
-        file.write_text(settings.toml, encoding="utf-8")
-        loaded = preset.load(file)
+    loaded = preset.loads(settings.toml, settings.preset)
     return loaded.override("restore.model", settings.model, f"model of {settings.preset}")

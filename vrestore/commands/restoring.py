@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vrestore import display
+from vrestore.commands.batch import is_batch, run_batch
 from vrestore.commands.parsing import MakePreset, takes_flags
 from vrestore.commands.recording import require_place, write_record
 from vrestore.errors import PresetError
@@ -16,8 +18,9 @@ from vrestore.json_form import to_json
 if TYPE_CHECKING:
     from vrestore.planning import Plan
     from vrestore.preset import Preset
+    from vrestore.report import Report
 
-__all__ = ["plan", "probe", "run"]
+__all__ = ["carry_out", "plan", "probe", "run"]
 
 NO_OUTPUT = "null"
 """The output's name in messages where `--null-output` writes none."""
@@ -28,6 +31,15 @@ Source = Annotated[
         metavar="IN",
         show_default=False,
         help="File, image pattern (frames/%05d.png), folder of pictures, or - for y4m.",
+    ),
+]
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IN...",
+        show_default=False,
+        help="File, image pattern (frames/%05d.png), folder of pictures, or - for y4m. "
+        "Several, folders of videos, globs or @LIST go to -o DIR/.",
     ),
 ]
 Output = Annotated[
@@ -48,10 +60,26 @@ Json = Annotated[bool, typer.Option("--json", metavar="", help="JSON on standard
 
 @takes_flags
 def run(
-    source: Source,
+    sources: Sources,
     preset: MakePreset,
     output: Output = None,
     overwrite: Overwrite = False,
+    restart: Annotated[
+        bool,
+        typer.Option(
+            "--restart", metavar="", help="Forget what an earlier run of this output left."
+        ),
+    ] = False,
+    keep_job: Annotated[
+        bool,
+        typer.Option("--keep-job", metavar="", help="Leave the job's folder when all is done."),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", metavar="", help="IN are folders: restore what arrives, until Ctrl-C."
+        ),
+    ] = False,
     record: Annotated[
         bool,
         typer.Option(
@@ -74,18 +102,55 @@ def run(
         ),
     ] = False,
 ) -> None:
-    """Restore a video, a sequence or a picture."""
+    """Restore a video, a sequence or a picture; or many, into a folder."""
     if output == "-" and progress is display.ProgressMode.JSON:
         raise PresetError("--progress json and -o - both want standard output")
-    from vrestore.wiring import restore
-
     chosen = preset()
     target = _target(output, chosen)
+    if is_batch(sources, target, watch=watch):
+        if forecast or target in ("-", NO_OUTPUT):
+            raise PresetError("several files need a folder: -o DIR/; and no --forecast")
+        job = partial(
+            carry_out, preset=chosen, progress=progress, overwrite=overwrite, restart=restart,
+            keep_job=keep_job,
+        )  # fmt: skip
+        run_batch(
+            sources, target, job, watch=watch, overwrite=overwrite, record=record,
+            as_json=progress is display.ProgressMode.JSON,
+        )  # fmt: skip
+        return
+    (source,) = sources
     if forecast:
         _forecast(source, target, chosen, as_json=progress is display.ProgressMode.JSON)
         return
     if record:
         require_place(target)
+    report = carry_out(
+        source,
+        target,
+        chosen,
+        progress=progress,
+        overwrite=overwrite,
+        restart=restart,
+        keep_job=keep_job,
+    )
+    if record:
+        write_record(report, sightings=report.sightings)
+
+
+def carry_out(
+    source: str,
+    target: str,
+    preset: Preset,
+    *,
+    progress: display.ProgressMode,
+    overwrite: bool,
+    restart: bool = False,
+    keep_job: bool = False,
+) -> Report:
+    """Restores, and tells of plan, progress and result as `--progress` says."""
+    from vrestore.wiring import restore
+
     quiet = progress in (display.ProgressMode.JSON, display.ProgressMode.NONE)
 
     def announce(planned: Plan) -> None:
@@ -95,14 +160,20 @@ def run(
 
     with display.observing(progress) as observer:
         report = restore(
-            source, target, preset=chosen, overwrite=overwrite, observer=observer, before=announce
+            source,
+            target,
+            preset=preset,
+            overwrite=overwrite,
+            restart=restart,
+            keep_job=keep_job,
+            observer=observer,
+            before=announce,
         )
     if progress is display.ProgressMode.JSON:
         typer.echo(json.dumps({"event": "report"} | report.facts))
     elif not quiet:
         typer.echo(str(report), err=True)
-    if record:
-        write_record(report, sightings=report.sightings)
+    return report
 
 
 def _forecast(source: str, target: str, preset: Preset, *, as_json: bool) -> None:

@@ -14,13 +14,13 @@ from vrestore.commands.review import say, write_page
 from vrestore.errors import InputError, OutputError, PresetError
 from vrestore.io.decode import DecodeConfig
 from vrestore.media import MediaInfo
-from vrestore.ops.cutlist import parse_cuts
 from vrestore.preset import Preset, Setting
 from vrestore.report import Report
 from vrestore.review.clips import Clip
 from vrestore.review.compare import Comparison, compare_groups
 from vrestore.review.page.plot import clock
 from vrestore.runtime.threads import torch_threads
+from vrestore.shotlist import read_cuts
 from vrestore.survey import look_up
 from vrestore.wiring import restore
 
@@ -119,10 +119,7 @@ def _shots(cuts: str | None) -> list[Fraction]:
     """The times of a cut list; entries that name only a frame's number have none."""
     if cuts is None:
         return []
-    try:
-        found = parse_cuts(Path(cuts).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PresetError(f"cut list {cuts} cannot be read: {error}") from error
+    found = read_cuts(cuts)
     times = [cut.at.seconds if cut.at is not None else cut.seconds for cut in found]
     first = next((time for time in times if time is not None), Fraction(0))
     return [time - first for time in times if time is not None]

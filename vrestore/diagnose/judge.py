@@ -54,19 +54,19 @@ THRESHOLDS: Mapping[str, Thresholds] = MappingProxyType(
             quantile=0.75,
         ),
         "flicker": Thresholds(
-            levels=(0.0032, 0.012, 0.03), unit="%", says="brightness trembles", quantile=0.75,
+            levels=(0.0038, 0.012, 0.03), unit="%", says="brightness trembles", quantile=0.75,
             shown=100,
         ),
         "dirt": Thresholds(
-            levels=(1.2e-3, 3e-3, 1.2e-2), unit="ppm", says="specks that last one frame",
+            levels=(5e-4, 3e-3, 1.2e-2), unit="ppm", says="specks that last one frame",
             quantile=0.75, shown=1e6,
         ),
         "scratches": Thresholds(
-            levels=(1.0e-3, 4e-3, 1.2e-2), unit="ppm", says="upright lines that stay",
+            levels=(1.5e-3, 4e-3, 1.2e-2), unit="ppm", says="upright lines that stay",
             quantile=0.75, shown=1e6,
         ),
         "chroma shift": Thresholds(
-            levels=(1.2, 2.0, 3.5), unit="px", says="colour lies beside its luma"
+            levels=(1.35, 2.0, 3.5), unit="px", says="colour lies beside its luma"
         ),
         "head switch": Thresholds(
             levels=(3.0, 6.0, 14.0), unit="rows", says="rows at the bottom are torn off"
@@ -78,7 +78,7 @@ THRESHOLDS: Mapping[str, Thresholds] = MappingProxyType(
             levels=(1.6, 3.0, 6.0), unit="codes", says="colours crawl"
         ),
         "blockiness": Thresholds(
-            levels=(0.8, 1.5, 2.8), unit="codes", says="the grid of a codec's blocks shows"
+            levels=(0.78, 1.5, 2.8), unit="codes", says="the grid of a codec's blocks shows"
         ),
         "starved texture": Thresholds(
             levels=(0.55, 0.8, 1.01), unit="", says="a codec dropped weak texture"
@@ -87,7 +87,7 @@ THRESHOLDS: Mapping[str, Thresholds] = MappingProxyType(
             levels=(0.09, 0.15, 0.25), unit="%", says="edges overshoot", shown=100
         ),
         "banding": Thresholds(
-            levels=(0.25, 0.45, 0.7), unit="%", says="slow gradients come in steps", shown=100
+            levels=(0.3, 0.45, 0.7), unit="%", says="slow gradients come in steps", shown=100
         ),
         "drawing": Thresholds(
             levels=(0.3, 0.5, 0.75), unit="%", says="flat areas, as in drawings", shown=100
@@ -100,7 +100,7 @@ THRESHOLDS: Mapping[str, Thresholds] = MappingProxyType(
             levels=(0.14, 0.09, 0.05), unit="%", says="colour is smeared sideways", shown=100
         ),
         "colour cast": Thresholds(
-            levels=(0.036, 0.06, 0.1), unit="codes", says="shadows and lights lean to one colour",
+            levels=(0.05, 0.065, 0.08), unit="codes", says="shadows and lights lean to one colour",
             shown=224,
         ),
     }
@@ -115,9 +115,6 @@ NAMES = (
     "shots",
 )  # fmt: skip
 """What is looked for, in the order of a report."""
-
-_TRUSTED = 0.2
-"""Trust of a measurement of grain from which it is grain and not motion."""
 
 _SHARP = 0.84
 """Resolution from which missing texture is a codec's doing and not the lens's."""
@@ -177,17 +174,17 @@ _TAPE_LINES = 620
 def _weave(reading: Reading) -> float | None:
     values = reading.values
     size = math.hypot(values["weave_x"], values["weave_y"])
-    if values["moved"] < _MOVING:
+    if values["moved"] < _SEEN:
         return None
     # A hand that holds a camera goes on where it went; a gate forgets.
     sure = size >= 2.5 * values["weave_error"] and values["weave_rough"] >= _ROUGH
     return size if sure else 0.0
 
 
-_MOVING = 0.28
-"""Share of the picture that must move as one for its place to be known."""
+_SEEN = 0.15
+"""Share of the picture that must be found again for its place to be known."""
 
-_ROUGH = 0.72
+_ROUGH = 0.42
 
 
 def _flicker(reading: Reading) -> float | None:
@@ -195,7 +192,7 @@ def _flicker(reading: Reading) -> float | None:
     return reading.values["flicker"] if together else 0.0
 
 
-_TOGETHER = 0.55
+_TOGETHER = 0.6
 """Agreement of the parts of the picture below which motion changes the light, not a lamp."""
 
 
@@ -212,16 +209,38 @@ _DIRTY = 4e-3
 """Dirt so dense that no motion feigns it."""
 
 
+def _believed(reading: Reading) -> bool:
+    """Whether what is new in every frame is grain or noise: what moves is coarse."""
+    values = reading.values
+    power = max(values["grain_fine"] ** 2, values["grain"] ** 2 / _COARSE)
+    return values["grain_trust"] * power >= _EVIDENCE_OF_NOISE
+
+
+_EVIDENCE_OF_NOISE = 0.85
+"""Trusted power of fine noise, in squared 8-bit codes, below which it may be motion."""
+
+_COARSE = 12.0
+"""How many times less coarse power counts than fine."""
+
+
 def _noise(reading: Reading) -> float | None:
-    return reading.values["grain"] if reading.values["grain_trust"] >= _TRUSTED else 0.0
+    return reading.values["grain"] if _believed(reading) else 0.0
 
 
 def _chroma_noise(reading: Reading) -> float | None:
-    return reading.values["chroma_grain"] if reading.values["grain_trust"] >= _TRUSTED else 0.0
+    return reading.values["chroma_grain"] if _believed(reading) else 0.0
 
 
 def _resolution(reading: Reading) -> float | None:
-    return max(reading.values["fine_x"], reading.values["fine_y"]) or None
+    across, down = reading.values["fine_x"], reading.values["fine_y"]
+    # Upright waves or a fence have the frequencies of detail; all blocks without fine texture
+    # say that there is none.
+    soft = reading.values["starved"] >= _EMPTY and min(across, down) > 0
+    return (min(across, down) if soft else max(across, down)) or None
+
+
+_EMPTY = 0.95
+"""Lack of fine texture from which the softer direction speaks for the picture."""
 
 
 def _starved(reading: Reading) -> float | None:
@@ -235,11 +254,15 @@ def _chroma_bandwidth(reading: Reading) -> float | None:
 
 def _cast(reading: Reading) -> float | None:
     values = reading.values
-    return max(math.hypot(values["cast_cb"], values["cast_cr"]), _PINK * values["pink"])
+    common = math.hypot(values["cast_cb"], values["cast_cr"])
+    return max(_COMMON * common, _DYES * values["dyes"])
 
 
-_PINK = 0.9
-"""Cast that goes with a lead of the deepest red over the deepest green."""
+_COMMON = 0.5
+"""How much less a lean that shadows and lights share counts than faded dyes: autumn has it too."""
+
+_DYES = 0.1
+"""Cast that goes with dyes that have faded wholly."""
 
 
 def _named(name: str) -> Callable[[Reading], float | None]:
@@ -250,10 +273,10 @@ def _chroma_shift(reading: Reading) -> float | None:
     values = reading.values
     if values["chroma_shift_trust"] < _TRUSTED_SHIFT:
         return 0.0
-    return math.hypot(values["chroma_shift_x"], values["chroma_shift_y"])
+    return max(abs(values["chroma_shift_x"]), abs(values["chroma_shift_y"]))
 
 
-_TRUSTED_SHIFT = 0.5
+_TRUSTED_SHIFT = 0.25
 
 
 _MEASURES: Mapping[str, Callable[[Reading], float | None]] = MappingProxyType(

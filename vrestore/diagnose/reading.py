@@ -1,48 +1,47 @@
 """Reads up to 48 frames of one shot and says in numbers what they show.
 
     tone        black, white, mean (luma, unit scale); clipped (share); saturation; tint_cb,
-                tint_cr; cast_cb, cast_cr; pink (see `Tone`)
+                tint_cr; cast_cb, cast_cr; dyes (see `Tone`)
     detail      fine_x, fine_y (share of the sampled frequencies), chroma_x (the same, of luma's),
                 halo (share of an edge's height)
     coding      blocks (8-bit codes), starved (share), banding (share)
     drawing     flat (share of the picture without any texture)
-    damage      dirt (share of the picture's median cell), dirt_repeats (1 where specks fall anew
-                in every frame, more where they stay), scratches (share of the picture)
+    damage      dirt (share of the calmer cells of the picture), dirt_repeats (1 where specks fall
+                anew in every frame, more where they stay), scratches (share of the picture)
     tape        chroma_shift_x, chroma_shift_y (samples), chroma_shift_trust, head_switch (rows)
     noise       grain (8-bit codes, mid-tones), grain_size (samples), grain_hump (mid-tones against
-                shadows and lights), grain_trust (0..1), chroma_grain (8-bit codes)
-    steadiness  flicker (share of the light), flicker_agree (0..1, see
-                `LightCurve.agreement`), weave_x, weave_y, weave_error (samples),
-                weave_rough (0..1), moved (share of the picture that moves as one)
+                shadows and lights), grain_trust (0..1), grain_fine (8-bit codes of white noise as
+                strong as its finer half), chroma_grain (8-bit codes)
+    steadiness  flicker (share of the light), flicker_agree (0..1), weave_x, weave_y, weave_error
+                (samples), weave_rough (0..1), moved (share of the picture that was found again);
+                see `Flicker` and `Weave`
 
 Spatial measures are taken of a few of the frames, and their median is kept; the others of all.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from statistics import median
 from types import MappingProxyType
 
-import numpy as np
 import torch
 
 from vrestore.diagnose.compression import banding, flat, grid, starved
 from vrestore.diagnose.detail import halo, resolution
-from vrestore.diagnose.steadiness import LightCurve, trembling, weave
+from vrestore.diagnose.steadiness import CellTracks
+from vrestore.diagnose.tapefaults import displaced_colour, torn_rows
 from vrestore.diagnose.tone import Tone, tone
 from vrestore.diagnose.values import Reading
 from vrestore.media import Coding, ColorModel, Frame
 from vrestore.ops.dirt import Dirt, DirtConfig
-from vrestore.ops.globalmotion import FollowMotion, Motion
 from vrestore.ops.grainmeasure import GrainMeter
-from vrestore.ops.grainmodel import INTENSITIES, ChannelGrain, Grain
+from vrestore.ops.grainmodel import BANDS, INTENSITIES, ChannelGrain, Grain
 from vrestore.ops.scratches import Scratches, ScratchesConfig
 from vrestore.ops.smallluma import small_luma
-from vrestore.ops.tape.chroma import measure_chroma_shift
-from vrestore.ops.tape.headswitch import measure_head_switch
 
 __all__ = ["LONGEST", "RunReader", "field_picture"]
 
@@ -70,10 +69,22 @@ _KEPT = 4
 """Frames that the measures of tape look at together."""
 
 _CELLS = (6, 8)
-"""Dirt lies everywhere, moving things lie somewhere: the median cell of the picture counts."""
+"""Dirt lies everywhere, moving things lie somewhere: the calmer cells of the picture count."""
 
-_SMALL = 180
-"""Columns of the picture on which light is measured."""
+_CALM = 0.75
+"""Share of the cells that count."""
+
+_LINED = 5
+"""Frames in which a line must be looked for before it is one that stays."""
+
+_UNCHANGED = 2.5 / 255
+"""Standard deviation of a sample of a picture at rest up to which it did not change."""
+
+_BESIDE = 8
+"""Samples from a line to where things that pass it change the picture as much."""
+
+_SMALL = 256
+"""Columns of the picture on which light and place are measured."""
 
 _CODES = 255
 
@@ -104,10 +115,12 @@ class RunReader:
         self._lines = Scratches(ScratchesConfig(strength=_SCRATCH_STRENGTH))
         self._dirty: list[tuple[int, torch.Tensor]] = []
         self._lined: list[tuple[int, torch.Tensor]] = []
+        self._cores: list[torch.Tensor] = []
         self._kept: list[Frame] = []
-        self._light = LightCurve()
-        self._motion = FollowMotion()
-        self._places: list[Motion] = []
+        self._pairs: list[tuple[Frame, Frame]] = []
+        self._before: Frame | None = None
+        self._tracks = CellTracks()
+        self._scale = 1
         self._grain = GrainMeter()
 
     def __len__(self) -> int:
@@ -125,22 +138,32 @@ class RunReader:
             self._looks.append((frame.index, _look(part)))
             if len(self._kept) < _KEPT:
                 self._kept.append(frame)
+                if self._before is not None:
+                    self._pairs.append((self._before, frame))
+        self._before = frame
         self._times.append(frame.timestamp.seconds)
         self._indices.append(frame.index)
-        self._light.push(small_luma(frame, _SMALL)[0])
-        self._places.append(self._motion.push(frame))
+        small, self._scale = small_luma(frame, _SMALL)
+        self._tracks.push(small)
         if len(self) <= _GRAINY and min(part.width, part.height) >= _LEAST_FOR_GRAIN:
             self._grain.push(part)
         if len(self) <= _DIRTY:
             core = replace(_middle(part, _WANTED_FOR_DIRT), shot_start=len(self) == 1)
-            self._note(self._dirty, self._dirt.push(core))
-            self._note(self._lined, self._lines.push(core))
+            self._cores.append(_luma(core))
+            self._note_dirt(self._dirt.push(core))
+            self._note_lines(self._lines.push(core))
 
-    @staticmethod
-    def _note(noted: list[tuple[int, torch.Tensor]], judged: Iterable[Frame]) -> None:
+    def _note_dirt(self, judged: Iterable[Frame]) -> None:
         for frame in judged:
             mask = frame.mask
-            noted.append((frame.index, torch.zeros(_CELLS) if mask is None else _cells(mask)))
+            self._dirty.append((frame.index, torch.zeros(_CELLS) if mask is None else _cells(mask)))
+
+    def _note_lines(self, judged: Iterable[Frame]) -> None:
+        for frame in judged:
+            mask = frame.mask
+            if mask is None:
+                mask = torch.zeros(frame.height, frame.width, dtype=torch.bool)
+            self._lined.append((frame.index, mask))
 
     def reading(self) -> Reading:
         """What the run shows.  ValueError where nothing was pushed."""
@@ -160,46 +183,58 @@ class RunReader:
         )
 
     def _steadiness(self, worst: dict[str, int]) -> dict[str, float]:
-        flicker, at = trembling(self._light.curve())
-        worst["flicker"] = self._indices[at]
-        together = self._light.agreement()
-        places = np.array([(place.x, place.y) for place in self._places])
-        across, down, rough = weave(places)
-        off = np.abs(places - np.median(places, axis=0)).max(axis=1)
-        worst["weave"] = self._indices[int(off.argmax())]
+        flicker, weave = self._tracks.flicker(), self._tracks.weave()
+        worst["flicker"] = self._indices[flicker.worst]
+        worst["weave"] = self._indices[weave.worst]
         return {
-            "flicker": flicker,
-            "flicker_agree": together,
-            "weave_x": across,
-            "weave_y": down,
-            "weave_rough": rough,
-            "weave_error": float(np.median([place.error for place in self._places])),
-            "moved": median(place.share for place in self._places),
+            "flicker": flicker.size,
+            "flicker_agree": flicker.agree,
+            "weave_x": weave.x * self._scale,
+            "weave_y": weave.y * self._scale,
+            "weave_rough": weave.rough,
+            "weave_error": weave.error * self._scale,
+            "moved": weave.seen,
         }
 
     def _tape(self) -> dict[str, float]:
-        shift_x, shift_y, trust = measure_chroma_shift([_middle(f, _WANTED) for f in self._kept])
+        shift_x, shift_y, trust = displaced_colour([_middle(f, _WANTED) for f in self._kept])
         return {
             "chroma_shift_x": shift_x,
             "chroma_shift_y": shift_y,
             "chroma_shift_trust": trust,
-            "head_switch": float(measure_head_switch(self._kept)),
+            "head_switch": float(torn_rows(self._pairs)),
         }
 
     def _marks(self, worst: dict[str, int]) -> dict[str, float]:
         """Shares of damaged samples; the first and last frame are judged from one side only."""
-        self._note(self._dirty, self._dirt.flush())
-        self._note(self._lined, self._lines.flush())
-        values = {}
-        for name, noted in (("dirt", self._dirty), ("scratches", self._lined)):
-            inner = noted[1:-1] or noted
-            values[name] = torch.stack([share for _, share in inner]).mean(dim=0)
-            worst[name] = max(inner, key=lambda pair: float(pair[1].mean()))[0]
+        self._note_dirt(self._dirt.flush())
+        self._note_lines(self._lines.flush())
+        dirty = self._dirty[1:-1] or self._dirty
+        lined = self._lined[1:-1] or self._lined
+        worst["dirt"] = max(dirty, key=lambda pair: float(pair[1].mean()))[0]
+        worst["scratches"] = max(lined, key=lambda pair: float(pair[1].float().mean()))[0]
+        cells = torch.stack([share for _, share in dirty]).mean(dim=0).flatten().sort().values
         return {
-            "dirt": float(values["dirt"].median()),
+            "dirt": float(cells[: round(_CALM * len(cells))].mean()),
             "dirt_repeats": _repeats([share for _, share in self._dirty[1:-1]]),
-            "scratches": float(values["scratches"].mean()),
+            "scratches": self._scratched([mask for _, mask in lined]),
         }
+
+    def _scratched(self, masks: list[torch.Tensor]) -> float:
+        """Share of the picture under lines.  In a picture at rest, a line that never changes is
+        part of what is filmed."""
+        if len(masks) < _LINED:
+            return 0.0
+        lines = torch.stack(masks)
+        if self._tracks.at_rest() and len(self._cores) > 1:
+            lines = lines & _changed(torch.stack(self._cores).std(dim=0))
+        return float(lines.float().mean())
+
+
+def _changed(spread: torch.Tensor) -> torch.Tensor:
+    """Where (H, W) samples changed by themselves and not with those beside them."""
+    left, right = spread.roll(_BESIDE, dims=1), spread.roll(-_BESIDE, dims=1)
+    return (spread > _UNCHANGED) & (spread > 2 * torch.minimum(left, right))
 
 
 def _look(frame: Frame) -> dict[str, float]:
@@ -275,7 +310,7 @@ def _tone_values(seen: Tone) -> dict[str, float]:
         "mean": seen.mean,
         "clipped": seen.clipped,
         "saturation": seen.saturation,
-        "pink": seen.pink,
+        "dyes": seen.dyes,
         "tint_cb": seen.tint[0],
         "tint_cr": seen.tint[1],
         "cast_cb": _common(seen.shadows[0], seen.lights[0]),
@@ -296,11 +331,23 @@ def _grain_values(grain: Grain) -> dict[str, float]:
     ends = 0.5 * (first.strength[1] + first.strength[-2])
     return {
         "grain": _CODES * first.typical,
+        "grain_fine": _CODES * first.typical * _fineness(first.power),
         "grain_size": sum(first.size) / 2,
         "grain_hump": first.typical / ends if ends > 0 else 1.0,
         "grain_trust": grain.confidence,
         "chroma_grain": _CODES * max((one.typical for one in others), default=0.0),
     }
+
+
+def _fineness(power: tuple[float, ...]) -> float:
+    """Amplitude of a spectrum's finer half, against its mean."""
+    total = area = 0.0
+    for index, density in enumerate(power):
+        row, column = divmod(index, len(BANDS))
+        if row + column >= len(BANDS) - 1:
+            total += density * len(BANDS[row]) * len(BANDS[column])
+            area += len(BANDS[row]) * len(BANDS[column])
+    return math.sqrt(total / area)
 
 
 def _medians(looks: list[tuple[int, dict[str, float]]]) -> tuple[dict[str, float], dict[str, int]]:

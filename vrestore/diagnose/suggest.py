@@ -277,10 +277,12 @@ def _of_pictures(found: Mapping[str, Finding]) -> dict[str, str]:
 
 
 def _is_worn(found: Mapping[str, Finding], marks: Sequence[str], *, monochrome: bool) -> bool:
-    """Two marks of film, or one that nobody overlooks, or one on what was shot in black and
-    white."""
-    clear = any(found[name].severity >= Severity.CLEAR for name in marks)
-    return len(marks) >= 2 or clear or (monochrome and bool(marks))
+    """Two marks of film, or one that disturbs, or one on what was shot in black and white.
+
+    One alone may be the lines of a court, leaves in the wind, or a hand that holds the camera.
+    """
+    strong = any(found[name].severity is Severity.STRONG for name in marks)
+    return len(marks) >= 2 or strong or (monochrome and bool(marks))
 
 
 _NUMBERED = frozenset(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from vrestore.ops.fading import dye_fading
+
 __all__ = ["Tone", "tone"]
 
 _SAMPLES = 1 << 15
@@ -17,8 +19,11 @@ _SAMPLES = 1 << 15
 _ENDS = 0.002
 """Share of the samples that may lie below black and above white."""
 
-_DEEPEST = 0.005
-"""Share of the samples below the deepest red, and below the deepest green."""
+_DYES_WIDTH = 64
+"""Columns of the picture on which dyes are judged: no grain, no noise of the sensor."""
+
+_UNFADED = 0.2
+"""What `dye_fading` says of most pictures that never faded."""
 
 _ZONE = 0.06
 """Share of the samples that makes the shadows, and the lights."""
@@ -51,9 +56,9 @@ class Tone:
     lights: tuple[float, float]
     """The same of the brightest that is not white."""
 
-    pink: float
-    """How much lighter the deepest red is than the deepest green, unit scale.  Prints lose their
-    cyan dye first; nature nearly always has something that is dark in all colours."""
+    dyes: float
+    """How far the dyes of a print seem to have faded, see `dye_fading`; 0.2 where there is no
+    colour to tell it by."""
 
 
 def tone(luma: torch.Tensor, chroma: tuple[torch.Tensor, torch.Tensor] | None) -> Tone:
@@ -67,7 +72,7 @@ def tone(luma: torch.Tensor, chroma: tuple[torch.Tensor, torch.Tensor] | None) -
     clipped = float((ordered > max(0.97, top - 0.004)).float().mean())
     if chroma is None:
         zero = (0.0, 0.0)
-        return Tone(black, white, float(ordered.mean()), clipped, 0.0, zero, zero, zero, 0.0)
+        return Tone(black, white, float(ordered.mean()), clipped, 0.0, zero, zero, zero, _UNFADED)
     cb, cr = (_sparse(plane) - 0.5 for plane in chroma)
     size = (int(cb.shape[0]), int(cb.shape[1]))
     below = torch.nn.functional.adaptive_avg_pool2d(luma[None, None], size)[0, 0].flatten()
@@ -83,16 +88,20 @@ def tone(luma: torch.Tensor, chroma: tuple[torch.Tensor, torch.Tensor] | None) -
         tint=tint,
         shadows=_zone(below, cb, cr, dark=True),
         lights=_zone(below, cb, cr, dark=False),
-        pink=_pink(below, cb, cr),
+        dyes=_dyes(below.view(size), cb.view(size), cr.view(size)),
     )
 
 
-def _pink(luma: torch.Tensor, cb: torch.Tensor, cr: torch.Tensor) -> float:
+def _dyes(luma: torch.Tensor, cb: torch.Tensor, cr: torch.Tensor) -> float:
+    step = max(1, luma.shape[1] // _DYES_WIDTH)
+    planes = torch.stack((luma, cb, cr))[None]
+    if min(luma.shape) >= step:
+        planes = torch.nn.functional.avg_pool2d(planes, step)
+    luma, cb, cr = planes[0].flatten(1)
     # BT.709; with another matrix the deepest colours, which are nearly grey, hardly differ.
-    red = luma + 1.5748 * cr
-    green = (luma - 0.2126 * red - 0.0722 * (luma + 1.8556 * cb)) / 0.7152
-    deepest = max(1, round(_DEEPEST * luma.numel()))
-    return float(red.kthvalue(deepest).values - green.kthvalue(deepest).values)
+    red, blue = luma + 1.5748 * cr, luma + 1.8556 * cb
+    green = (luma - 0.2126 * red - 0.0722 * blue) / 0.7152
+    return dye_fading(torch.stack((red, green, blue), dim=1))
 
 
 def _sparse(plane: torch.Tensor) -> torch.Tensor:

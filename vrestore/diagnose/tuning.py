@@ -36,13 +36,13 @@ def _ramp(value: float, low: float, high: float) -> float:
 
 
 def _flicker(values: Mapping[str, float]) -> float:
-    return _ramp(values["flicker"], 0.0015, 0.005) * _ramp(values["flicker_agree"], 0.35, 0.6)
+    return _ramp(values["flicker"], 0.0015, 0.005) * _ramp(values["flicker_agree"], 0.4, 0.7)
 
 
 def _weave(values: Mapping[str, float]) -> float:
     size = max(values["weave_x"], values["weave_y"])
     error = values["weave_error"]
-    return _ramp(size, 2 * error, 4 * error + 0.1) * _ramp(values["weave_rough"], 0.4, 0.6)
+    return _ramp(size, 2 * error, 4 * error + 0.1) * _ramp(values["weave_rough"], 0.3, 0.5)
 
 
 def _dirt(values: Mapping[str, float]) -> float:
@@ -55,13 +55,19 @@ def _scratches(values: Mapping[str, float]) -> float:
     return _ramp(values["scratches"], 3e-4, 2e-3)
 
 
+def _grainy(values: Mapping[str, float]) -> float:
+    """Whether what is new in every frame is grain: trusted, or so fine that no motion makes it."""
+    fine = values["grain_trust"] * values["grain_fine"] ** 2
+    return max(_ramp(values["grain_trust"], 0.35, 0.6), _ramp(fine, 0.85, 2.0))
+
+
 def _chroma_noise(values: Mapping[str, float]) -> float:
-    return _ramp(values["grain_trust"], 0.35, 0.6) * _ramp(values["chroma_grain"], 0.8, 3.0)
+    return _grainy(values) * _ramp(values["chroma_grain"], 0.8, 3.0)
 
 
 def _damage(values: Mapping[str, float]) -> float:
     """How much damage the network is told to expect; the scale is that of its training."""
-    trusted = _ramp(values["grain_trust"], 0.35, 0.6)
+    trusted = _grainy(values)
     colour = max(0.0, values["chroma_grain"])
     # 255 codes of R'G'B' a unit, and 0.07 of them the strongest grain that training draws.
     grain = trusted * math.sqrt(values["grain"] ** 2 + 0.9 * colour**2) / (255 * 0.07)

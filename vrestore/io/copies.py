@@ -70,16 +70,18 @@ def first_packets(source: InputContainer, indices: Collection[int]) -> dict[int,
                 found.setdefault(packet.stream_index, packet)
             if count >= _PACKETS_LOOKED_AT or len(found) == len(streams):
                 break
-    except av.FFmpegError:
-        return found  # Damage further on is not a question of what the container holds.
+    except (av.FFmpegError, IndexError):
+        # Damage further on is not a question of what the container holds; and PyAV's closing loop
+        # stumbles over streams that appeared while reading.
+        return found
     return found
 
 
 def fits(container: ContainerSpec, template: Stream, packet: Packet[Any] | None) -> bool:
     """Whether the muxer writes a file with this stream and its first packet in it."""
-    if container.codecs is not None and _codec_name(template) not in container.codecs:
-        return False
     try:
+        if container.codecs is not None and _codec_name(template) not in container.codecs:
+            return False
         output = av.open(io.BytesIO(), "w", format=container.name)
         stream = clone(output, template)
         output.start_encoding()

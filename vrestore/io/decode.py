@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from vrestore.errors import InputError
 from vrestore.io import tags
 from vrestore.io.accounts import OUTSIDE, DecodeReport
-from vrestore.io.approach import Landing, find_landing
+from vrestore.io.approach import Entry, Landing, find_landing
 from vrestore.io.formats import (
     has_transparency,
     native_planar,
@@ -65,21 +65,30 @@ class Decoder:
         *,
         stream: int | None = None,
         threads: int = 0,
+        entry: Entry | None = None,
     ) -> None:
         """`stream` is the container's index of the stream, as in `VideoInfo.stream.index`; without
         it the configured one, or the first video stream.  `threads` is the codec's thread count,
-        0 for as many as there are processors.  Raises InputError.
+        0 for as many as there are processors.  What comes before `entry` is left out, and frames
+        are numbered as they were when the entry was noted.  Raises InputError.
         """
         self.config = config or DecodeConfig()
         self.report = DecodeReport()
         self._path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+        self._entry = entry
         self.layout: Layout | None = None
         """Known from the first frame on."""
         self._source = open_source(
-            source, fps=self.config.rate, start_number=self.config.start_number
+            source,
+            fps=self.config.rate,
+            start_number=self.config.start_number,
+            max_pixels=self.config.max_pixels,
         )
         try:
             self._stream = _chosen(self._source, self.config.video, stream)
+            # Kept: asked of a closed container, the stream reads memory that is no longer its own.
+            self.time_base = self._stream.time_base or Fraction(1, 90000)
+            """Seconds per tick of every frame's pts."""
             # Before the codec has threads, see the function.
             self._location = tags.chroma_location(self._source.container, self._stream)
             self._frames = self._run(threads)
@@ -88,11 +97,6 @@ class Decoder:
             raise
         self._started = False
         self._parity = tags.FieldParity()
-
-    @property
-    def time_base(self) -> Fraction:
-        """Seconds per tick of every frame's pts."""
-        return self._stream.time_base or Fraction(1, 90000)
 
     def __iter__(self) -> Iterator[Frame]:
         if self._started:
@@ -146,10 +150,10 @@ class Decoder:
 
     def _approach(self) -> Landing | None:
         """Goes to where a late start can be decoded from; numbers of pictures need them all."""
-        config = self.config
-        if not config.seek or config.frames is not None or self._path is None:
+        config, entry = self.config, self._entry
+        if not config.seek or self._path is None or (entry is None and config.frames is not None):
             return None
-        landing = find_landing(self._path, self._stream.index, config.times[0])
+        landing = find_landing(self._path, self._stream.index, entry or config.times[0])
         if landing is not None:
             self._source.container.seek(landing.seek, stream=self._stream)
         return landing
@@ -161,8 +165,15 @@ class Decoder:
         report.dropped[OUTSIDE] += report.decoded + report.inserted - accounted
 
     def _emit(self, timed: Timed[Picture], selection: Selection) -> Iterator[Frame]:
-        index, picture = selection.number, timed.item
+        picture = timed.item
         layout = self.layout or self._first(picture.frame)
+        if self._entry is not None:
+            if timed.pts < self._entry.pts:
+                selection.begin(timed.pts * self.time_base)
+                self.report.dropped[OUTSIDE] += 1
+                return
+            selection.number, self._entry = self._entry.index, None
+        index = selection.number
         if not selection.takes(timed.pts * self.time_base):
             self.report.dropped[OUTSIDE] += 1
             return

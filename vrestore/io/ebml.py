@@ -47,19 +47,31 @@ _HEADER_BYTES = 2**20
 
 
 def _elements(data: bytes | bytearray, start: int, end: int) -> Iterator[Element]:
-    """The elements of data[start:end]; an unknown size reaches to the end."""
+    """The elements of data[start:end]; an unknown size reaches to the end.
+
+    Ends where what follows is no whole head of an element.
+    """
     while start < end:
-        first = data[start]
-        length = 9 - first.bit_length()
-        identifier = int.from_bytes(data[start : start + length], "big")
+        length = _width(data, start, end, 4)
         at = start + length
-        width = 9 - data[at].bit_length()
-        size = int.from_bytes(data[at : at + width], "big") & ((1 << 7 * width) - 1)
+        width = _width(data, at, end, 8)
         body = at + width
+        if not length or not width or body > end:
+            return
+        identifier = int.from_bytes(data[start:at], "big")
+        size = int.from_bytes(data[at:body], "big") & ((1 << 7 * width) - 1)
         unknown = size == (1 << 7 * width) - 1
         stop = end if unknown else min(body + size, end)
         yield Element(identifier=identifier, start=start, body=body, end=stop)
         start = stop
+
+
+def _width(data: bytes | bytearray, at: int, end: int, most: int) -> int:
+    """Bytes of the number of variable width that begins at `at`; 0 where none does."""
+    if at >= end:
+        return 0
+    width = 9 - data[at].bit_length()
+    return width if width <= most else 0
 
 
 def _children(data: bytes | bytearray, parent: Element, identifier: int) -> list[Element]:
@@ -88,11 +100,14 @@ def write_display_aspect(path: Path, width: int, height: int, sar: Fraction) -> 
         )
         if video is None:
             raise OutputError(f"{path} has no place for its aspect ratio")
-        (place,) = _children(data, video, _PROJECTION)
+        place = _children(data, video, _PROJECTION)[0]
         data[place.start : place.end] = _display_size(sar * width / height, place)
         for unit in _children(data, video, _DISPLAY_UNIT):
-            data[unit.end - 1] = _ASPECT_RATIO
+            if unit.end > unit.body:
+                data[unit.end - 1] = _ASPECT_RATIO
         for checksum in _children(data, tracks, _CRC32):
+            if checksum.end - checksum.body != 4:
+                raise OutputError(f"{path} has a checksum that is none")
             covered = bytes(data[checksum.end : tracks.end])
             data[checksum.body : checksum.end] = zlib.crc32(covered).to_bytes(4, "little")
         file.seek(0)
@@ -112,7 +127,7 @@ def _display_size(aspect: Fraction, place: Element) -> bytes:
         )
     )
     room = place.end - place.start - len(size)
-    if room < 0 or room == 1:
+    if room < 0 or room == 1 or room > 2 + 126:
         raise OutputError("the Matroska header has no place for an aspect ratio")
     return size + (bytes([_VOID, 0x80 | (room - 2)]) + bytes(room - 2) if room else b"")
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import torch
 from av.video.reformatter import Interpolation
 
 from vrestore.errors import EncodeError, PlanError
-from vrestore.io.encoders import ENCODERS, EncoderSpec, Kind
+from vrestore.io.encoders import ENCODERS, X264_REPEATABLE, EncoderSpec, Kind
 from vrestore.io.formats import video_frame
 from vrestore.io.hdr import (
     parameter_text,
@@ -22,7 +22,7 @@ from vrestore.io.hdr import (
     x264_parameters,
     x265_parameters,
 )
-from vrestore.io.tags import side_data_of
+from vrestore.io.sidedata import side_data_of
 from vrestore.media import (
     ColorSpec,
     ContentLight,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from vrestore.io.choose import EncoderChoice
 
-__all__ = ["EncodeConfig", "Encoder", "VideoTarget", "configure", "whole_chroma"]
+__all__ = ["EncodeConfig", "Encoder", "VideoTarget", "Writes", "configure", "whole_chroma"]
 
 DEFAULT_QUALITY = 18.0
 """Not told from the source by eye; on the scale of `EncodeConfig.quality`."""
@@ -177,6 +177,7 @@ def _options(
                 parameters["high-tier"] = "1"
             parameters |= x265_parameters(target.mastering_display, target.content_light)
         case "libx264":
+            parameters |= X264_REPEATABLE
             parameters |= x264_parameters(target.mastering_display, target.content_light)
         case "libsvtav1":
             if threads:
@@ -217,6 +218,12 @@ def _x265_frames(threads: int) -> int:
     return next(n for least, n in ((32, 6), (16, 5), (8, 3), (4, 2), (0, 1)) if threads >= least)
 
 
+class Writes(Protocol):
+    """What turns pictures into packets: an output stream, or a codec without a file."""
+
+    def encode(self, picture: av.VideoFrame | None = None, /) -> list[Packet[Any]]: ...
+
+
 class Encoder:
     """Op[Frame, av.Packet]: `Coding.CODE` frames of `EncoderChoice.format` to packets.
 
@@ -225,8 +232,8 @@ class Encoder:
     Raises EncodeError where the encoder refuses a frame.
     """
 
-    def __init__(self, stream: av.VideoStream, choice: EncoderChoice, target: VideoTarget) -> None:
-        """`stream` is an output stream whose context was set by `configure`."""
+    def __init__(self, stream: Writes, choice: EncoderChoice, target: VideoTarget) -> None:
+        """`stream` has a context that was set by `configure`."""
         self.latency = choice.spec.held_frames if choice.spec.kind is Kind.LOSSY else 0
         self._stream = stream
         self._choice = choice

@@ -10,14 +10,32 @@ from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
+import torch
+
 from vrestore.media import SampleFormat
 
-__all__ = ["AUTO_ORDER", "ENCODERS", "HEAVY_BYTES", "EncoderSpec", "Kind", "QualityScale"]
+__all__ = [
+    "AUTO_ORDER",
+    "ENCODERS",
+    "HEAVY_BYTES",
+    "X264_REPEATABLE",
+    "EncoderSpec",
+    "Kind",
+    "QualityScale",
+]
 
 
 HEAVY_BYTES = 3 * 2**30
 """What an encoder may take for pictures before it has to hold fewer: at 8K x265, SVT-AV1 and x264
 take 4 to 5.5 GiB, which leaves a machine of 8 GiB too little for the restoration."""
+
+
+X264_REPEATABLE: Mapping[str, str] = MappingProxyType(
+    {"asm": "avx2"} if torch.backends.cpu.get_cpu_capability() == "AVX512" else {}
+)
+"""Parameters without which x264 makes other packets of the same frames each time: its AVX-512 code
+(macroblock tree) reads beyond its own data where a row of macroblocks is no multiple of 16, as at
+widths of 720 and 1920."""
 
 
 class Kind(Enum):

@@ -34,7 +34,12 @@ def glance(info: MediaInfo, config: DecodeConfig, *, places: int, frames: int) -
     cannot be opened.
     """
     video = info.video
-    source = open_source(info.path, fps=config.rate, start_number=config.start_number)
+    source = open_source(
+        info.path,
+        fps=config.rate,
+        start_number=config.start_number,
+        max_pixels=config.max_pixels,
+    )
     with contextlib.closing(source.container):
         stream = source.container.streams[video.stream.index]
         assert isinstance(stream, VideoStream)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Muxer"]
 
 _MAX_TIMESCALE = 2**31 - 1
+_BITEXACT = 0x400
+"""AVFMT_FLAG_BITEXACT."""
 
 
 class Muxer:
@@ -96,9 +98,12 @@ class Muxer:
         options = dict(self._container_spec.options) | dict(self._plan.muxer_options)
         if self._container_spec.name in ("mp4", "mov"):
             options |= self._timescales(target)
-        return av.open(
+        output = av.open(
             self.destination.url, "w", format=self._container_spec.name, container_options=options
         )
+        # No random identifiers: the same packets make the same file.
+        output.flags |= _BITEXACT
+        return output
 
     def _timescales(self, target: VideoTarget) -> dict[str, str]:
         """Ticks that hold every time exactly: the video track's, and the edit lists'."""
@@ -234,11 +239,13 @@ class Muxer:
                 self._passage.start_at(self._trim.origin)
             self._start()
         position = (packet.dts if packet.dts is not None else packet.pts or 0) * base
+        if self._trim is not None:
+            # Before the others: what comes between two pictures is not after the last one.
+            self._trim.picture(packet)
         if self._passage is not None:
             for other in self._passage.until(position):
                 self._write_other(other)
         if self._trim is not None:
-            self._trim.picture(packet)
             self._trim.shift(packet, _tick(self.video))
         packet.stream = self.video
         self._mux(packet)

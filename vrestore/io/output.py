@@ -18,7 +18,7 @@ from vrestore.io.streams import StreamPlan, StreamsConfig, plan_streams
 from vrestore.io.trim import Span
 from vrestore.media import MediaInfo
 
-__all__ = ["OutputPlan", "open_output", "plan_output"]
+__all__ = ["OutputPlan", "final_path", "open_muxer", "open_output", "plan_output"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +122,26 @@ def open_output(
 
     `frames` is the expected number, for the free-space check.  Raises OutputError or EncodeError.
     """
+    expected = plan.expected_bytes(frames, info.size_bytes)
+    muxer = open_muxer(plan, info, overwrite=overwrite, span=span, expected_bytes=expected)
+    return Encoder(muxer.video, plan.choice, plan.target), muxer
+
+
+def open_muxer(
+    plan: OutputPlan,
+    info: MediaInfo,
+    *,
+    overwrite: bool = False,
+    span: Span | None = None,
+    expected_bytes: int = 0,
+) -> Muxer:
+    """Claims the place for `expected_bytes`, opens the encoder for its stream's description, and
+    writes the header.  Raises OutputError or EncodeError.
+    """
     destination = _destination(plan, overwrite=overwrite)
     try:
-        destination.claim(plan.expected_bytes(frames, info.size_bytes))
-        muxer = Muxer(
+        destination.claim(expected_bytes)
+        return Muxer(
             destination,
             plan.container,
             plan.choice,
@@ -135,11 +151,16 @@ def open_output(
             plan.streams,
             span=span,
         )
-        return Encoder(muxer.video, plan.choice, plan.target), muxer
     except BaseException:
         # Ctrl-C between any two lines must not leave a part either.
         destination.discard()
         raise
+
+
+def final_path(plan: OutputPlan) -> Path | None:
+    """What the finished output is: a file, or the folder of numbered pictures; None for neither."""
+    destination = _destination(plan, overwrite=False)
+    return destination.final if isinstance(destination, PartFile) else None
 
 
 def _destination(plan: OutputPlan, *, overwrite: bool) -> Destination:

@@ -78,6 +78,8 @@ class Passage:
     def _demux(self) -> Generator[Packet[Any], None, None]:
         try:
             yield from self._container.demux(*self.streams.values())
+        except IndexError:
+            return  # PyAV's closing loop stumbles over streams that appeared while reading.
         except av.FFmpegError as error:
             raise InputError(
                 f"{self._container.name}: other streams unreadable after packet {self._count}: "

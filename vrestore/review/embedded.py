@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from types import MappingProxyType
 from typing import Any
 
+from vrestore import limits
 from vrestore.errors import InputError
 from vrestore.media import MediaInfo
 from vrestore.planning import Plan
 
-__all__ = ["TAG", "RunSettings", "program_version", "settings_of", "with_settings"]
+__all__ = ["TAG", "RunSettings", "parse_settings", "program_version", "settings_of",
+           "with_settings"]  # fmt: skip
 
 TAG = "VRESTORE_SETTINGS"
 """Key of the container's metadata."""
 
 SCHEMA = 1
 """Version of the value's form that this program reads and writes."""
+
+
+_SHOWN = 40
+"""Signs of a wrong value that a message repeats."""
+
+_KINDS: Mapping[str, Any] = MappingProxyType({
+    "version": str, "source": str, "source_bytes": int | None, "preset": str, "toml": str,
+    "model": str, "sha256": str | None,
+})  # fmt: skip
+"""What the value holds beside its schema, with the types."""
+
+_PRESET_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
+"""A file's name without a folder: what is written in somebody's file must not lead elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,24 +94,36 @@ def settings_of(info: MediaInfo) -> RunSettings:
             f"{info.path} carries no settings of a run: it was not made by vrestore, or its "
             "container cannot hold them; run it from the record or the preset instead"
         )
-    try:
-        table: Any = json.loads(found)
-        if table["schema"] != SCHEMA:
-            raise InputError(
-                f"the settings in {info.path} have form {table['schema']}, this vrestore reads "
-                f"{SCHEMA}; use the version that made them ({table.get('version', 'unknown')})"
-            )
-        return RunSettings(
-            version=str(table["version"]),
-            source=str(table["source"]),
-            source_bytes=table["source_bytes"],
-            preset=str(table["preset"]),
-            toml=str(table["toml"]),
-            model=str(table["model"]),
-            sha256=table["sha256"],
+    return parse_settings(found, info.path)
+
+
+def parse_settings(text: str, path: str) -> RunSettings:
+    """The settings in a tag's text; `path` names the file in messages.
+
+    Raises InputError as `settings_of`.
+    """
+    if len(text) > limits.SETTINGS_BYTES:
+        raise InputError(
+            f"the settings in {path} are damaged: larger than {limits.size(limits.SETTINGS_BYTES)}"
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"the settings in {info.path} are damaged: {error}") from error
+    try:
+        table: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the settings in {path} are damaged: {error}") from error
+    if not isinstance(table, dict):
+        raise InputError(f"the settings in {path} are damaged: they are no table")
+    if table.get("schema") != SCHEMA:
+        raise InputError(
+            f"the settings in {path} have form {str(table.get('schema'))[:_SHOWN]}, this vrestore "
+            f"reads {SCHEMA}; use the version that made them "
+            f"({str(table.get('version', 'unknown'))[:_SHOWN]})"
+        )
+    for key, kind in _KINDS.items():
+        if key not in table or not isinstance(table[key], kind) or isinstance(table[key], bool):
+            raise InputError(f"the settings in {path} are damaged: {key!r} is missing or wrong")
+    if not _PRESET_NAME.fullmatch(table["preset"]):
+        raise InputError(f"the settings in {path} are damaged: 'preset' is no name")
+    return RunSettings(**{key: table[key] for key in _KINDS})
 
 
 def program_version() -> str:

@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from vrestore import limits
 from vrestore.errors import InputError, OutputError
 from vrestore.json_form import to_json
 from vrestore.notes import ShotNote
@@ -111,10 +112,10 @@ def read_record(path: str | Path) -> dict[str, Any]:
     Raises InputError where it cannot be read, is no record, or has a form of another version.
     """
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        record = json.loads(limits.read_text(path, limits.RECORD_BYTES))
     except OSError as error:
         raise InputError(f"the record {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(record, dict) or record.get("kind") != KIND:
         raise InputError(f"{path} is not the record of a run")

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from vrestore.media import Frame
 from vrestore.notes import ShotNote
 
-__all__ = ["MASK_EDGE", "Sighting", "Witness"]
+__all__ = ["MASK_EDGE", "Sighting", "Witness", "largest"]
 
 MASK_EDGE = 480
 """Longest side in samples of a mask that is kept."""
@@ -47,10 +47,11 @@ class Witness:
 
     latency = 0
 
-    def __init__(self) -> None:
+    def __init__(self, zero: float | None = None) -> None:
+        """`zero` is the time of the run's first frame, None where that is the first to come."""
         self.notes: list[ShotNote] = []
         self.sightings: list[Sighting] = []
-        self._zero: float | None = None
+        self._zero = zero
         self._first = 0
         self._shares: list[float] = []
         self._best: Sighting | None = None
@@ -90,9 +91,12 @@ class Witness:
                 curves={"repaired_share": tuple(shares)},
             )
         )
-        self.sightings.append(best)
-        self.sightings.sort(key=lambda sighting: -sighting.share)
-        del self.sightings[_KEPT:]
+        self.sightings[:] = largest([*self.sightings, best])
+
+
+def largest(sightings: Iterable[Sighting]) -> list[Sighting]:
+    """Those that a run keeps, the largest masks first."""
+    return sorted(sightings, key=lambda sighting: -sighting.share)[:_KEPT]
 
 
 def _small(mask: torch.Tensor) -> torch.Tensor:

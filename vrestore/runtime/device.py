@@ -209,11 +209,17 @@ class RunConfig:
     memory: str | None = None
     """Budget for frames between stages, such as "4GiB"; None: a part of the machine's memory."""
 
+    segment_seconds: float = 10.0
+    """Longest stretch of the source that an interruption can cost: longer runs are made in closed
+    segments and can be resumed.  0: in one piece, whatever its length."""
+
     def __post_init__(self) -> None:
         if not self.device:
             raise ValueError("device must be a name such as auto, cpu or cuda:0, got ''")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
+        if not 0 <= self.segment_seconds <= 3600:
+            raise ValueError(f"segment_seconds must be 0 to 3600, got {self.segment_seconds}")
         if self.memory is not None:
             try:
                 parse_bytes(self.memory)

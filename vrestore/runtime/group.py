@@ -119,23 +119,32 @@ class StageGroup:
             self.cancel(event)
 
     @contextmanager
-    def interrupts_as_events(self) -> Iterator[None]:
+    def interrupts_as_events(self, ask: Callable[[], bool] | None = None) -> Iterator[None]:
         """Within, Ctrl-C cancels the group in `wait` instead of being raised anywhere at all.
 
         KeyboardInterrupt between any two instructions could leave a lock taken or a thread unseen.
-        Does nothing outside the main thread, or where the program has a handler of its own.
+        `ask` is called first, inside the signal handler: where it says True, the group goes on.
+        SIGTERM is the same where it raises KeyboardInterrupt too.  Does nothing outside the main
+        thread, or where the program has a handler of its own.
         """
-        if (
-            threading.current_thread() is not threading.main_thread()
-            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-        ):
-            yield
-            return
-        signal.signal(signal.SIGINT, lambda *_: self._events.put(KeyboardInterrupt()))
+        mine = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if threading.current_thread() is threading.main_thread()
+            and signal.getsignal(number) is signal.default_int_handler
+        ]
+
+        def handle(*_: object) -> None:
+            if ask is None or not ask():
+                self._events.put(KeyboardInterrupt())
+
+        for number in mine:
+            signal.signal(number, handle)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number in mine:
+                signal.signal(number, signal.default_int_handler)
 
     def end_with_program(self) -> None:
         """Cancel when the main thread ends with the group still open.

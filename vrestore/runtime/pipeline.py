@@ -108,6 +108,8 @@ class Pipeline:
         self,
         observe: Callable[[PipelineStats], None] | None = None,
         every_seconds: float = 0.25,
+        *,
+        ask: Callable[[], bool] | None = None,
     ) -> PipelineStats:
         """Run to the end in the calling thread's time; once.
 
@@ -118,6 +120,7 @@ class Pipeline:
         Args:
             observe: called in this thread about `every_seconds` and at the end of a good run.  If
                 it raises, the run fails with that.
+            ask: called inside the signal handler of Ctrl-C; where it says True, the run goes on.
 
         Raises:
             The first failure, the object that the stage raised, with a note that names the stage
@@ -129,7 +132,7 @@ class Pipeline:
         self._began = (perf_counter(), process_time())
         line, group = self._line, self._line.group
         try:
-            with group, group.interrupts_as_events():
+            with group, group.interrupts_as_events(ask):
                 meter = line.meters[-1]
                 line.launch(meter, run_sink, self._sink, line.channels[-1][1], meter)
                 line.start()

@@ -1,4 +1,4 @@
-"""What the operating system knows and does: memory, cores, disks, locks.
+"""What the operating system knows and does: memory, signals, cores, disks, locks.
 
 The only module that calls what not every system has; each function says what it does elsewhere.
 """
@@ -10,6 +10,7 @@ import errno
 import math
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ __all__ = [
     "fsync_file",
     "lock_file",
     "physical_memory_bytes",
+    "termination_as_interrupt",
     "tune_process",
     "usable_cores",
 ]
@@ -130,6 +132,28 @@ def physical_memory_bytes() -> int | None:
         if limit and limit[0].isdecimal():
             return min(machine, int(limit[0]))
     return machine
+
+
+# ----------------------------------------------------------------------------------- signals
+
+
+@contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """Within, SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that a run ends in order.
+
+    Does nothing outside the main thread, or where the program has a handler of its own.
+    """
+    mine = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    try:
+        if mine:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # Not in the main thread.
+        mine = False
+    try:
+        yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 # ------------------------------------------------------------------------------------- cores

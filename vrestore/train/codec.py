@@ -21,16 +21,21 @@ ENCODERS = ("libx264", "libx264", "libx264", "mpeg2video", "mpeg4", "mjpeg")
 """With their weight: what damaged sources were mostly made with."""
 
 
+def repeatable_x264() -> dict[str, str]:
+    """Options with which x264 makes the same packets of the same frames."""
+    steady = tuple(X264_REPEATABLE.items())
+    return {"x264-params": parameter_text(steady)} if steady else {}
+
+
 def _options(encoder: str, severity: float, rng: Generator) -> dict[str, str]:
     """Encoder options for a severity of 0..1."""
     if encoder == "libx264":
         crf = 18 + 20 * severity + rng.uniform(-1, 1)
-        steady = tuple(X264_REPEATABLE.items())
         return {
             "crf": f"{crf:.1f}",
             "preset": str(rng.choice(["ultrafast", "veryfast"])),
             "threads": "1",
-            **({"x264-params": parameter_text(steady)} if steady else {}),
+            **repeatable_x264(),
         }
     quality = 2 + (18 if encoder != "mjpeg" else 14) * severity + rng.uniform(0, 1)
     return {

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from vrestore.media import FieldOrder
+from vrestore.train.codec import repeatable_x264
 
 __all__ = [
     "Pair",
@@ -170,7 +171,7 @@ def coded(
     fields = order is not FieldOrder.PROGRESSIVE
     options = {"threads": "1", **({"flags": "+ilme+ildct"} if fields else {})}
     if encoder == "libx264":
-        options |= {"crf": str(quality), "preset": "veryfast"}
+        options |= {"crf": str(quality), "preset": "veryfast", **repeatable_x264()}
     else:
         options |= {"qmin": f"{quality:.0f}", "qmax": f"{quality:.0f}", "bf": "2", "g": "12"}
     mark = _flags(width, height, order)

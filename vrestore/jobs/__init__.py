@@ -1,0 +1,11 @@
+"""Work that outlives a process: a run as closed segments in a folder beside the output.
+
+sourcepass   one fast look at all of the source: its shots, its times
+segments     where the run is cut into segments, from that alone
+fingerprint  what must be the same for segments to fit together
+journal      an append-only file of what is durable
+folder       the job's folder: lock, journal, segments
+making       the source to restored segments; keeping: to durable ones; in the threads of one run
+joining      segments to the finished file
+run          the whole of it; status
+"""

@@ -1,0 +1,247 @@
+"""The folder of one job, beside its output: lock, journal, segments."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vrestore.errors import OutputError
+from vrestore.io.output import OutputPlan, final_path
+from vrestore.jobs.journal import Journal, read_entries
+from vrestore.jobs.segments import Segment
+from vrestore.runtime.posix import fsync_dir, fsync_file, lock_file
+
+__all__ = ["Beginning", "JobFolder", "Made", "has_job", "job_path"]
+
+_FORM = 1
+"""Of the journal's entries."""
+
+_JOURNAL, _LOCK = "journal", "lock"
+
+
+def job_path(output: OutputPlan) -> Path | None:
+    """Where the job of an output lies; None for an output that is no file."""
+    final = final_path(output)
+    return None if final is None else final.with_name(final.name + ".job")
+
+
+def has_job(path: Path) -> bool:
+    """Whether there is a job in a folder."""
+    return (path / _JOURNAL).is_file()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """The first entry: what the job is."""
+
+    source: str
+    output: str
+    """As they were given."""
+
+    preset: str
+    toml: str
+    """Every setting, for `resume` without the command line."""
+
+    overwrite: bool
+    conditions: Mapping[str, str]
+    shots: str
+    """A shot list."""
+
+    segments: tuple[Segment, ...]
+    decoded: Mapping[str, Any]
+    """The books of the source pass (`DecodeReport`)."""
+
+    steady: bool
+    """Reading may begin anywhere in the source."""
+
+    @property
+    def frames(self) -> int:
+        """Of the source."""
+        return sum(segment.frames for segment in self.segments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The entry of a segment that is durable."""
+
+    number: int
+    bytes: int
+    packets: int
+    last_pts: int
+    reorder: int
+    """Packets by which decoding runs ahead of showing."""
+
+    extradata: str
+    """Hash of what the encoder said of its stream."""
+
+    frames: int
+    added: int
+    """Second fields among them."""
+
+    deinterlaced: int
+    shots: int
+    seconds: float
+    """That it took, for people."""
+
+    notes: tuple[Mapping[str, Any], ...] = ()
+    """`ShotNote`s."""
+
+
+class JobFolder:
+    """A job on disk.  Made by `opened`, which holds its lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.beginning: Beginning | None = None
+        self.made: dict[int, Made] = {}
+        self.finishing: int | None = None
+        """Size of the finished file, once it only had to be given its name."""
+        self._journal: Journal | None = None
+        self._length = 0
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, path: Path) -> Iterator[JobFolder]:
+        """The job in a folder, which is made if there is none, locked for the length of a block.
+
+        Raises OutputError where another process works on it or it cannot be used.
+        """
+        job = cls(path)
+        with contextlib.ExitStack() as held:
+            try:
+                path.mkdir(exist_ok=True)
+                if not job.lock_path.exists() and any(path.iterdir()):
+                    raise OutputError(
+                        f"{path} is in the way: it is no folder of a job; move it away"
+                    )
+                held.enter_context(lock_file(job.lock_path))
+                job._read()
+            except BlockingIOError as error:
+                raise OutputError(
+                    f"another vrestore is working on this output ({path} is locked); wait for it"
+                ) from error
+            except FileNotFoundError as error:
+                raise OutputError(f"{path.parent} is not a folder; make it first") from error
+            except OSError as error:
+                raise OutputError(f"{path} cannot be made or used: {error.strerror}") from error
+            held.callback(job.close)
+            yield job
+
+    @classmethod
+    def look(cls, path: Path) -> tuple[JobFolder, Beginning]:
+        """What a folder holds, without the lock.  Raises OutputError where there is no job."""
+        job = cls(path)
+        try:
+            job._read()
+        except OSError as error:
+            raise OutputError(f"the job {path} cannot be read: {error.strerror}") from error
+        if job.beginning is None:
+            raise OutputError(f"there is no job in {path}: nothing was interrupted there")
+        return job, job.beginning
+
+    def _read(self) -> None:
+        if not (self.path / _JOURNAL).exists():
+            return
+        entries, self._length = read_entries(self.path / _JOURNAL)
+        for entry in entries:
+            kind = entry.pop("entry", None)
+            try:
+                if kind == "begin":
+                    self.beginning = _beginning(entry)
+                elif kind == "segment":
+                    made = Made(**entry)
+                    self.made[made.number] = made
+                elif kind == "finishing":
+                    self.finishing = int(entry["bytes"])
+            except (TypeError, KeyError, ValueError, AttributeError) as error:
+                raise OutputError(
+                    f"the journal of {self.path} is of another version or damaged ({error}); "
+                    "--restart begins anew"
+                ) from error
+        self.made = {n: made for n, made in self.made.items() if self._is_whole(made)}
+
+    def _is_whole(self, made: Made) -> bool:
+        try:
+            return self.segment_path(made.number).stat().st_size == made.bytes
+        except OSError:
+            return False
+
+    @property
+    def lock_path(self) -> Path:
+        """Locked while a process works on the job."""
+        return self.path / _LOCK
+
+    @property
+    def todo(self) -> tuple[Segment, ...]:
+        """Segments that are not durable."""
+        assert self.beginning is not None
+        return tuple(s for s in self.beginning.segments if s.number not in self.made)
+
+    @property
+    def bytes(self) -> int:
+        """Of all durable segments."""
+        return sum(made.bytes for made in self.made.values())
+
+    def segment_path(self, number: int) -> Path:
+        return self.path / f"{number:06d}.packets"
+
+    def begin(self, beginning: Beginning) -> None:
+        """Makes this the job; nothing of an earlier one stays.  Raises OSError."""
+        self.empty()
+        self._length = 0
+        self.beginning = beginning
+        self._append("begin", asdict(beginning) | {"form": _FORM})
+        fsync_dir(self.path)
+        fsync_dir(self.path.parent)
+
+    def keep(self, part: Path, made: Made) -> None:
+        """Makes a written segment durable.  Raises OSError."""
+        fsync_file(part)
+        os.replace(part, self.segment_path(made.number))
+        fsync_dir(self.path)
+        self._append("segment", asdict(made))
+        self.made[made.number] = made
+
+    def finish(self, size: int) -> None:
+        """Notes that the finished file of `size` bytes has only to be given its name."""
+        self._append("finishing", {"bytes": size})
+
+    def _append(self, kind: str, entry: Mapping[str, Any]) -> None:
+        if self._journal is None:
+            self._journal = Journal(self.path / _JOURNAL, self._length)
+        self._journal.append({"entry": kind} | dict(entry))
+
+    def empty(self) -> None:
+        """Removes everything but the lock.  Raises OSError."""
+        self.close()
+        self.beginning, self.finishing = None, None
+        self.made.clear()
+        # The journal first: segments without one are nothing, one without segments is a lie.
+        for file in sorted(self.path.iterdir(), key=lambda file: file.name != _JOURNAL):
+            if file.name != _LOCK and file.is_file():
+                file.unlink()
+
+    def remove(self) -> None:
+        """Removes the folder.  Raises OSError."""
+        self.empty()
+        shutil.rmtree(self.path)
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        self._journal = None
+
+
+def _beginning(entry: dict[str, Any]) -> Beginning:
+    if entry.pop("form") != _FORM:
+        raise ValueError("its form is not known")
+    segments = tuple(Segment(**segment) for segment in entry.pop("segments"))
+    known = {field.name for field in fields(Beginning)} - {"segments"}
+    if set(entry) != known:
+        raise ValueError("keys are missing or unknown")
+    return Beginning(segments=segments, **entry)

@@ -1,0 +1,73 @@
+"""A published ncnn model as the network that runs: file, level of denoising and engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vrestore.errors import ModelError
+from vrestore.models.single import extras, places
+from vrestore.models.single.ncnnfile import read
+from vrestore.models.single.ncnntorch import TorchNet
+from vrestore.models.single.ncnnwheel import WheelNet
+from vrestore.models.single.picture import Geometry, PictureNet
+
+__all__ = ["load", "nets_of_package", "open_net"]
+
+
+def nets_of_package(name: str, family: str) -> tuple[places.Net, ...]:
+    """The files of a package's family.  Raises ModelError where it is not installed."""
+    folder = places.installed(places.PACKAGES[name])
+    nets = () if folder is None else places.nets_in(folder, family)
+    if not nets:
+        raise ModelError(
+            f"the models of {name} are not installed; get them with `pip install {name}` or "
+            f"`vrestore models fetch {name}`"
+        )
+    return nets
+
+
+def open_net(path: Path, device: torch.device, *, residual: bool = False) -> PictureNet:
+    """The network of a .param file and its .bin: by the ncnn wheel on a CPU that has it, else by
+    torch.  Raises ModelError."""
+    file = read(path)
+    net: PictureNet
+    if device.type == "cpu" and extras.has_ncnn():
+        net = WheelNet(file)
+    else:
+        net = TorchNet(file).to(device).eval()
+    return _Added(net) if residual else net
+
+
+def load(
+    nets: Sequence[places.Net], scale: int, noise: int | None, device: torch.device, model: str
+) -> PictureNet:
+    """The network of a model for a magnification and a level.  Raises ModelError."""
+    chosen = places.picked(nets, scale, noise, model)
+    net = open_net(chosen.path, device, residual=chosen.residual)
+    if net.geometry.scale != scale:
+        raise ModelError(
+            f"{chosen.path.name} magnifies by {net.geometry.scale}, not by {scale} as its name says"
+        )
+    return net
+
+
+class _Added:
+    """A PictureNet whose result is what a network says has to be added to the picture."""
+
+    def __init__(self, net: PictureNet) -> None:
+        self._net = net
+        self.geometry: Geometry = net.geometry
+
+    def __call__(self, picture: Tensor, means: Sequence[Tensor] = ()) -> Tensor:
+        made, eaten = self._net(picture, means), self.geometry.eaten
+        height, width = picture.shape[-2:]
+        inside = picture[..., eaten : height - eaten, eaten : width - eaten]
+        return made.add_(F.interpolate(inside, scale_factor=self.geometry.scale, mode="nearest"))
+
+    def features(self, picture: Tensor, means: Sequence[Tensor]) -> Tensor:
+        return self._net.features(picture, means)
