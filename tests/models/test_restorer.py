@@ -24,7 +24,12 @@ from vrestore.models.temporal import TemporalRestorer
 MakeFrames = Callable[..., list[Frame]]
 MakeRestorer = Callable[..., TemporalRestorer]
 
-CASES = [(spec, scale) for spec in registry.registered().values() for scale in spec.scales]
+CASES = [
+    (spec, scale)
+    for spec in registry.registered().values()
+    if not spec.is_single_image
+    for scale in spec.scales
+]
 
 
 def repeat(frame: Frame, scale: int) -> Frame:

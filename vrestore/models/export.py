@@ -41,7 +41,7 @@ from vrestore.models.nets.warp import validity
 from vrestore.models.registry import ModelSpec, load_weights
 from vrestore.models.single import extras
 
-__all__ = ["LEAST", "STATE", "ExportedCell", "export", "first_state"]
+__all__ = ["LEAST", "STATE", "ExportedCell", "export", "exported", "first_state"]
 
 OPSET = 20
 """The first in which GridSample reads bicubically."""
@@ -239,8 +239,8 @@ def _bicubic(graph: Any, plane: Any, size: Any, align: Any, factors: Any) -> Any
     scales = torch.tensor([1.0, 1.0, *both])
     return graph.op(
         "Resize", plane, graph.op("Constant", value_t=torch.tensor([])),
-        graph.op("Constant", value_t=scales), mode_s="cubic", cubic_coeff_a_f=-0.5, exclude_outside_i=1,
-        coordinate_transformation_mode_s="half_pixel",
+        graph.op("Constant", value_t=scales), mode_s="cubic", cubic_coeff_a_f=-0.5,
+        exclude_outside_i=1, coordinate_transformation_mode_s="half_pixel",
     )  # fmt: skip
 
 
