@@ -36,7 +36,7 @@ from vrestore.errors import (
     StoppedError,
     VRestoreError,
 )
-from vrestore.runtime.posix import termination_as_interrupt, tune_process
+from vrestore.runtime.posix import ignore_stops, termination_as_interrupt, tune_process
 
 __all__ = ["EXIT_CODES", "app", "main", "run"]
 
@@ -139,7 +139,12 @@ def _global(
 
 def run() -> None:
     """Entry point of the console script."""
-    sys.exit(main(sys.argv[1:]))
+    try:
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:  # A second one, while the first was being answered.
+        status = FAILED
+    ignore_stops()
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -17,6 +17,8 @@ __all__ = [
     "BATCH_FILES",
     "CUTS",
     "CUT_LIST_BYTES",
+    "JOURNAL_BYTES",
+    "JOURNAL_LINE_BYTES",
     "LIST_BYTES",
     "MANIFEST_BYTES",
     "MODEL_TABLE_BYTES",
@@ -26,8 +28,10 @@ __all__ = [
     "NUMBER_SIGNS",
     "PICTURE_PIXELS",
     "PICTURE_SIDE",
+    "PLAIN_NAME",
     "PRESET_BYTES",
     "RECORD_BYTES",
+    "SEGMENTS",
     "SEQUENCE_PICTURES",
     "SETTINGS_BYTES",
     "SHOTS",
@@ -63,6 +67,13 @@ SETTINGS_BYTES = _MIB
 RECORD_BYTES = 512 * _MIB
 """Of the record of a run; it holds pictures of masks."""
 
+JOURNAL_BYTES = 512 * _MIB
+"""Of the journal of a job; it holds one number per frame and stage."""
+
+JOURNAL_LINE_BYTES = 64 * _MIB
+SEGMENTS = 1_000_000
+"""Of a job."""
+
 MANIFEST_BYTES = _MIB
 """Of a list of footage for training."""
 
@@ -91,6 +102,9 @@ PICTURE_SIDE = 2**16
 
 NUMBER_SIGNS = 40
 """Characters of one written number."""
+
+PLAIN_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
+"""A file's name without a folder: what is written in somebody's file must not lead elsewhere."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+|\d+/\d+)")
 

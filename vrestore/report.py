@@ -105,6 +105,13 @@ class Report:
             "not interlaced, passed as they were": fields.frames - fields.deinterlaced,
         }
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said of the source even where nothing else is."""
+        if self.decoded.truncated is None:
+            return ()
+        return (f"the source ends early: {self.decoded.truncated}",)
+
     def __str__(self) -> str:
         decoded = self.decoded
         lines = [f"{self.plan.path}: {self.frames} frames, {self.shots} shots"]
@@ -129,6 +136,5 @@ class Report:
             **{f"dropped: {reason}": count for reason, count in decoded.dropped.items()},
         }
         lines += [f"  {count} {what}" for what, count in explained.items() if count]
-        if decoded.truncated is not None:
-            lines.append(f"  the source ends early: {decoded.truncated}")
+        lines += [f"  {warning}" for warning in self.warnings]
         return "\n".join(lines)

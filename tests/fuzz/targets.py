@@ -12,19 +12,24 @@ import os
 import tempfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from vrestore import preset, shotlist
 from vrestore.errors import InputError, ModelError, OutputError, PresetError, VRestoreError
 from vrestore.io import ebml
+from vrestore.io.accounts import DecodeReport
 from vrestore.io.decode import DecodeConfig, Decoder
 from vrestore.io.probe import probe
 from vrestore.io.sequence import parse_dpx_header
 from vrestore.io.still import read_still
 from vrestore.io.timestamps import parse_seconds
+from vrestore.jobs.entries import Beginning, Made
+from vrestore.jobs.folder import JobFolder
 from vrestore.jobs.journal import read_entries
+from vrestore.jobs.segments import Segment
+from vrestore.jobs.status import status_of
 from vrestore.models import registry
 from vrestore.models.single import ncnnfile
 from vrestore.ops.cutlist import MarkCuts, parse_cuts
@@ -150,11 +155,19 @@ def run_y4m(data: bytes) -> None:
 
 
 def run_journal(data: bytes) -> None:
-    """As it is, and with the checksums that its lines should have."""
-    read_entries(scratch(data, ".journal"))
+    """As it is, and with the checksums that its lines should have; what a resuming run reads."""
+    plain = scratch(data, ".journal")
+    read_entries(plain)
     lines = (line + b"\n" for line in data.split(b"\n"))
     sound = b"".join(b"%08x %s" % (zlib.crc32(line), line) for line in lines)
-    read_entries(scratch(sound, ".journal"))
+    folder = plain.with_suffix(".job")
+    folder.mkdir(exist_ok=True)
+    (folder / "journal").write_bytes(sound)
+    job, begun = JobFolder.look(folder)
+    assert str(status_of(job, begun)) and len(job.todo) + len(job.made) == len(begun.segments)
+    shotlist.parse_shots(begun.shots)
+    preset.loads(begun.toml, begun.preset)
+    DecodeReport(**dict(begun.decoded))
 
 
 def run_markup(data: bytes) -> None:
@@ -226,6 +239,32 @@ def _settings() -> bytes:
     ).encode()  # fmt: skip
 
 
+def _journal() -> bytes:
+    """A job of two segments of which one is durable, without the checksums."""
+    ranges = {"fed_from": 0, "fed_to": 9, "read_from": 0, "read_to": 9, "read_pts": 0}
+    begun = Beginning(
+        source="a.mkv", output="b.mkv", preset="plain", toml="schema = 1\n", overwrite=False,
+        conditions={"source": "5 bytes"}, shots="schema = 1\n[[shot]]\nstart = 0\n",
+        segments=(
+            Segment(number=0, start=0, stop=5, renewal=False, **ranges),
+            Segment(number=1, start=5, stop=9, renewal=True, **ranges),
+        ),
+        decoded=asdict(DecodeReport()), steady=True,
+    )  # fmt: skip
+    made = Made(
+        number=0, bytes=0, packets=5, last_pts=4, reorder=1, extradata="0", frames=5, added=0,
+        deinterlaced=0, shots=1, seconds=0.5,
+        notes=({"stage": "dirt", "first": 0, "frames": 5, "values": {"a": 1.5},
+                "curves": {"b": [0.5, 1]}},),
+    )  # fmt: skip
+    entries = (
+        {"entry": "begin", "form": 1} | asdict(begun),
+        {"entry": "segment"} | asdict(made),
+        {"entry": "finishing", "bytes": 7},
+    )
+    return b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
+
+
 def _shipped(folder: Path) -> tuple[bytes, ...]:
     return tuple(path.read_bytes() for path in sorted(folder.glob("*.toml")))
 
@@ -273,7 +312,8 @@ TARGETS: dict[str, Target] = {
     "still": Target(run_still, _stills(), (InputError,)),
     "y4m": Target(run_y4m, (_y4m(),), (VRestoreError,), ("YUV4MPEG2 ", "FRAME", " C420p10")),
     "journal": Target(
-        run_journal, (b'{"kind": "begin"}\n', b'{"a": [1, 2]}\n{"b'), (VRestoreError,)
+        run_journal, (_journal(), b'{"a": [1, 2]}\n{"b'), (VRestoreError,),
+        ("segments", "notes", "decoded", "conditions", "number", "../", "://"), length=8192,
     ),
     "markup": Target(run_markup, (b"<b>&amp;\"'</script>", b"\xe2\x80\xa8\0")),
     "record": Target(run_record, (b'{"output": {"path": "a"}}',), length=16384),

@@ -65,6 +65,45 @@ def test_a_run_that_was_killed_after_it_had_given_the_name_only_cleans_up(run, w
     assert list(tmp_path.iterdir()) == [output]
 
 
+def test_a_kill_while_the_folder_was_removed_does_not_begin_anew(run, whole, tmp_path):
+    output, job = tmp_path / "out.mkv", tmp_path / "out.mkv.job"
+    run(output, keep_job=True)
+    for number in range(3):
+        (job / f"{number:06d}.packets").unlink()
+    before = output.stat().st_mtime_ns
+    report = run(output)
+    assert (report.frames, report.stats, report.facts["accounted"]) == (50, None, True)
+    assert output.stat().st_mtime_ns == before
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_segment_altered_on_the_disk_is_found_and_made_again(run, whole, tmp_path):
+    output, segment = tmp_path / "out.mkv", tmp_path / "out.mkv.job" / "000001.packets"
+    run(output, keep_job=True)
+    output.unlink()
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+    with pytest.raises(OutputError, match=r"segment 1 was damaged.*4 of 5 segments are kept"):
+        run(output)
+    assert not segment.exists() and not output.exists()
+    run(output)
+    assert output.read_bytes() == whole.read_bytes()
+
+
+def test_a_stop_before_the_first_segment_leaves_nothing(run, tmp_path, monkeypatch):
+    from vrestore.jobs import run as jobs
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("conditions", "map_source"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(jobs, step, stopped)
+            run(tmp_path / "out.mkv")
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_segments_have_the_frames_of_a_run_in_one_piece(run, tmp_path):
     lossless = {"encode.encoder": "ffv1"}
     run(tmp_path / "a.mkv", lossless)

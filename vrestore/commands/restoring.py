@@ -171,8 +171,8 @@ def carry_out(
         )
     if progress is display.ProgressMode.JSON:
         typer.echo(json.dumps({"event": "report"} | report.facts))
-    elif not quiet:
-        typer.echo(str(report), err=True)
+    for line in report.warnings if quiet else (str(report),):
+        typer.echo(line, err=True)
     return report
 
 

@@ -9,10 +9,12 @@ import typer
 
 from vrestore import display
 from vrestore.commands.restoring import Json, carry_out
+from vrestore.errors import InputError
 from vrestore.json_form import to_json
 
 if TYPE_CHECKING:
-    from vrestore.jobs.folder import Beginning, JobFolder
+    from vrestore.jobs.entries import Beginning
+    from vrestore.jobs.folder import JobFolder
 
 __all__ = ["resume", "status"]
 
@@ -34,10 +36,15 @@ def resume(
     """Go on with an interrupted run, from its output's name alone."""
     from vrestore.preset import loads
 
-    _, begun = _job(output)
+    job, begun = _job(output)
+    if "://" in begun.source:
+        raise InputError(
+            f"{job.path} is a job of {begun.source}; what is on a network is read only where it is "
+            "named by hand: give the command itself again"
+        )
     carry_out(
         begun.source,
-        begun.output,
+        _target(job.path, begun),
         loads(begun.toml, begun.preset),
         progress=progress,
         overwrite=begun.overwrite,
@@ -59,7 +66,13 @@ def status(output: Interrupted, as_json: Json = False) -> None:
 def _job(output: Path) -> tuple[JobFolder, Beginning]:
     from vrestore.jobs.folder import JobFolder
 
-    folder = output if output.suffix == ".job" else output.with_name(output.name + ".job")
-    if "%" in output.name:
-        folder = output.parent.with_name(output.parent.name + ".job")
-    return JobFolder.look(folder)
+    if output.suffix == ".job":
+        return JobFolder.look(output)
+    final = output.absolute().parent if "%" in output.name else output
+    return JobFolder.look(final.with_name(final.name + ".job"))
+
+
+def _target(folder: Path, begun: Beginning) -> str:
+    """The output of a job: what lies beside its folder, wherever the journal says that it was."""
+    final, name = folder.with_suffix(""), Path(begun.output).name
+    return str(final / name if "%" in name else final)

@@ -84,8 +84,9 @@ class PartFile:
             raise OutputError(f"{self.final} exists; give -y to replace it")
         free = shutil.disk_usage(parent).free
         if free < expected_bytes + RESERVE_BYTES:
+            needed = _size(expected_bytes + RESERVE_BYTES)
             raise OutputError(
-                f"{parent} has {_size(free)} free and about {_size(expected_bytes)} are needed; "
+                f"{parent} has {_size(free)} free and about {needed} are needed; "
                 "write to another disk"
             )
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from vrestore import limits
 from vrestore.errors import InputError, PresetError
 from vrestore.io.sequence import find_sequence, is_pattern
 from vrestore.models.restorer import working_dtype
@@ -99,7 +100,8 @@ def conditions(plan: Plan) -> dict[str, str]:
 
 def _contents(path: str) -> str:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
+        data = limits.read_bytes(path, max(limits.CUT_LIST_BYTES, limits.SHOT_LIST_BYTES))
+        return hashlib.sha256(data).hexdigest()[:32]
     except OSError as error:
         raise PresetError(f"{path} cannot be read: {error.strerror}") from error
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vrestore.errors import OutputError
 from vrestore.io.output import OutputPlan, final_path
+from vrestore.jobs.entries import (
+    Beginning,
+    Made,
+    parse_beginning,
+    parse_finishing,
+    parse_made,
+)
 from vrestore.jobs.journal import Journal, read_entries
 from vrestore.jobs.segments import Segment
 from vrestore.runtime.posix import fsync_dir, fsync_file, lock_file
 
-__all__ = ["Beginning", "JobFolder", "Made", "has_job", "job_path"]
+__all__ = ["JobFolder", "has_job", "job_path"]
 
 _FORM = 1
 """Of the journal's entries."""
@@ -35,63 +43,6 @@ def has_job(path: Path) -> bool:
     return (path / _JOURNAL).is_file()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
-    """The first entry: what the job is."""
-
-    source: str
-    output: str
-    """As they were given."""
-
-    preset: str
-    toml: str
-    """Every setting, for `resume` without the command line."""
-
-    overwrite: bool
-    conditions: Mapping[str, str]
-    shots: str
-    """A shot list."""
-
-    segments: tuple[Segment, ...]
-    decoded: Mapping[str, Any]
-    """The books of the source pass (`DecodeReport`)."""
-
-    steady: bool
-    """Reading may begin anywhere in the source."""
-
-    @property
-    def frames(self) -> int:
-        """Of the source."""
-        return sum(segment.frames for segment in self.segments)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """The entry of a segment that is durable."""
-
-    number: int
-    bytes: int
-    packets: int
-    last_pts: int
-    reorder: int
-    """Packets by which decoding runs ahead of showing."""
-
-    extradata: str
-    """Hash of what the encoder said of its stream."""
-
-    frames: int
-    added: int
-    """Second fields among them."""
-
-    deinterlaced: int
-    shots: int
-    seconds: float
-    """That it took, for people."""
-
-    notes: tuple[Mapping[str, Any], ...] = ()
-    """`ShotNote`s."""
-
-
 class JobFolder:
     """A job on disk.  Made by `opened`, which holds its lock."""
 
@@ -101,6 +52,8 @@ class JobFolder:
         self.made: dict[int, Made] = {}
         self.finishing: int | None = None
         """Size of the finished file, once it only had to be given its name."""
+        self._told: dict[int, Made] = {}
+        """Segments that the journal knows, durable or not."""
         self._journal: Journal | None = None
         self._length = 0
 
@@ -152,22 +105,31 @@ class JobFolder:
             kind = entry.pop("entry", None)
             try:
                 if kind == "begin":
-                    self.beginning = _beginning(entry)
+                    self.beginning = parse_beginning(_in_form(entry))
+                    self.made.clear()
+                elif self.beginning is None:
+                    raise ValueError("it does not begin with a beginning")
                 elif kind == "segment":
-                    made = Made(**entry)
+                    made = parse_made(entry, len(self.beginning.segments))
                     self.made[made.number] = made
                 elif kind == "finishing":
-                    self.finishing = int(entry["bytes"])
-            except (TypeError, KeyError, ValueError, AttributeError) as error:
+                    self.finishing = parse_finishing(entry)
+            except ValueError as error:
                 raise OutputError(
                     f"the journal of {self.path} is of another version or damaged ({error}); "
                     "--restart begins anew"
                 ) from error
+        self._told = dict(self.made)
         self.made = {n: made for n, made in self.made.items() if self._is_whole(made)}
+
+    def believe(self) -> None:
+        """Counts every segment that was ever made: the finished file has them."""
+        self.made = dict(self._told)
 
     def _is_whole(self, made: Made) -> bool:
         try:
-            return self.segment_path(made.number).stat().st_size == made.bytes
+            found = self.segment_path(made.number).lstat()
+            return stat.S_ISREG(found.st_mode) and found.st_size == made.bytes
         except OSError:
             return False
 
@@ -207,9 +169,15 @@ class JobFolder:
         self._append("segment", asdict(made))
         self.made[made.number] = made
 
+    def drop(self, number: int) -> None:
+        """Takes a durable segment away.  Raises OSError."""
+        self.segment_path(number).unlink(missing_ok=True)
+        self.made.pop(number, None)
+
     def finish(self, size: int) -> None:
         """Notes that the finished file of `size` bytes has only to be given its name."""
         self._append("finishing", {"bytes": size})
+        self.finishing = size
 
     def _append(self, kind: str, entry: Mapping[str, Any]) -> None:
         if self._journal is None:
@@ -228,6 +196,10 @@ class JobFolder:
 
     def remove(self) -> None:
         """Removes the folder.  Raises OSError."""
+        if self.finishing is not None:
+            # The journal last: it knows that the file is finished, whenever this is cut short.
+            for file in self.path.glob("*.packets"):
+                file.unlink()
         self.empty()
         shutil.rmtree(self.path)
 
@@ -237,11 +209,7 @@ class JobFolder:
         self._journal = None
 
 
-def _beginning(entry: dict[str, Any]) -> Beginning:
-    if entry.pop("form") != _FORM:
+def _in_form(entry: dict[str, Any]) -> dict[str, Any]:
+    if entry.pop("form", None) != _FORM:
         raise ValueError("its form is not known")
-    segments = tuple(Segment(**segment) for segment in entry.pop("segments"))
-    known = {field.name for field in fields(Beginning)} - {"segments"}
-    if set(entry) != known:
-        raise ValueError("keys are missing or unknown")
-    return Beginning(segments=segments, **entry)
+    return entry

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from vrestore.errors import VRestoreError
+from vrestore.errors import OutputError, VRestoreError
 from vrestore.io.mux import Muxer
 from vrestore.io.output import OutputPlan, open_muxer
 from vrestore.io.packetfile import read_packets
@@ -68,7 +68,7 @@ def _require_alike(job: JobFolder, muxer: Muxer) -> None:
 def _packets(job: JobFolder, output: OutputPlan) -> Iterator[Packet[Any]]:
     for number, made in sorted(job.made.items()):
         count = 0
-        for packet in read_packets(job.segment_path(number), output.target.time_base):
+        for packet in _whole(job, number, output.target.time_base):
             if not (count or packet.is_keyframe):
                 raise VRestoreError(
                     f"segment {number} does not begin with a key picture; please report this"
@@ -77,6 +77,15 @@ def _packets(job: JobFolder, output: OutputPlan) -> Iterator[Packet[Any]]:
             yield packet
         if count != made.packets:
             raise VRestoreError(f"segment {number} has lost packets; please report this")
+
+
+def _whole(job: JobFolder, number: int, time_base: Fraction) -> Iterator[Packet[Any]]:
+    """The packets of a segment.  OutputError where it is damaged; it is made again then."""
+    try:
+        yield from read_packets(job.segment_path(number), time_base)
+    except OutputError as error:
+        job.drop(number)
+        raise OutputError(f"segment {number} was damaged on the disk and is taken away") from error
 
 
 def in_decoding_order(packets: Iterable[Packet[Any]], depth: int) -> Iterator[Packet[Any]]:

@@ -13,20 +13,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Journal", "read_entries"]
+from vrestore import limits
 
-_MOST_BYTES = 2**30
-_LONGEST_LINE = 2**26
+__all__ = ["Journal", "read_entries"]
 
 
 def read_entries(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """All whole entries, and the number of bytes that they take.  Raises OSError."""
+    """All whole entries, and the number of bytes that they take.
+
+    Reading ends where an entry is torn or altered, and at the limits.  Raises OSError, also where
+    the journal is a link: it could lead to a file of somebody else's.
+    """
     entries: list[dict[str, Any]] = []
     length = 0
-    with path.open("rb") as file:
-        while length < _MOST_BYTES and (line := file.readline(_LONGEST_LINE)):
+    with open(path, "rb", opener=_no_link) as file:
+        while line := file.readline(limits.JOURNAL_LINE_BYTES):
             entry = _parsed(line)
-            if entry is None:
+            if entry is None or length + len(line) > limits.JOURNAL_BYTES:
                 break
             entries.append(entry)
             length += len(line)
@@ -49,7 +52,8 @@ class Journal:
 
     def __init__(self, path: Path, length: int = 0) -> None:
         """`length` is where the next entry goes: what `read_entries` told.  Raises OSError."""
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        self._file = _no_link(os.fspath(path), flags)
         os.ftruncate(self._file, length)
         os.lseek(self._file, 0, os.SEEK_END)
 
@@ -65,3 +69,7 @@ class Journal:
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)

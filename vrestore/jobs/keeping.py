@@ -14,7 +14,8 @@ from vrestore.io.output import OutputPlan
 from vrestore.io.packetfile import PacketWriter
 from vrestore.io.partfile import RESERVE_BYTES
 from vrestore.io.unmuxed import open_encoder
-from vrestore.jobs.folder import JobFolder, Made
+from vrestore.jobs.entries import Made
+from vrestore.jobs.folder import JobFolder
 from vrestore.jobs.making import SegmentRestored
 from vrestore.media import Frame
 from vrestore.notes import ShotNote
@@ -82,7 +83,7 @@ class KeepSegments:
                 self._finish(item)
                 return
             if self._writer is None:
-                self._writer = PacketWriter(self._part)
+                self._writer = self._begun()
             self._check_space(item.size)
             self._writer.write(item)
             self._times.append(item.pts or 0)
@@ -99,6 +100,11 @@ class KeepSegments:
             self._part.unlink(missing_ok=True)
         self._writer = None
 
+    def _begun(self) -> PacketWriter:
+        # What an earlier run left there may be a link that leads elsewhere.
+        self._part.unlink(missing_ok=True)
+        return PacketWriter(self._part)
+
     def _check_space(self, size: int) -> None:
         self._unchecked += size
         if self._unchecked < _CHECK_EVERY_BYTES and self._times:
@@ -112,7 +118,7 @@ class KeepSegments:
 
     def _finish(self, item: SegmentEncoded) -> None:
         restored, times = item.restored, self._times
-        with self._writer or PacketWriter(self._part) as writer:
+        with self._writer or self._begun() as writer:
             writer.end()
         self._writer, self._times = None, []
         if len(times) != restored.frames:

@@ -17,8 +17,9 @@ from vrestore.io.accounts import DecodeReport
 from vrestore.io.deinterlace import FieldReport
 from vrestore.io.output import final_path, open_muxer
 from vrestore.io.partfile import RESERVE_BYTES
+from vrestore.jobs.entries import Beginning
 from vrestore.jobs.fingerprint import conditions, differences
-from vrestore.jobs.folder import Beginning, JobFolder
+from vrestore.jobs.folder import JobFolder
 from vrestore.jobs.handles import handles_of
 from vrestore.jobs.joining import join
 from vrestore.jobs.keeping import EncodeSegments, KeepSegments
@@ -68,15 +69,17 @@ def run_job(
     holds a job of another source or other settings, or another process works on it; and what runs
     raise, the folder staying where a segment is complete.
     """
+    told = conditions(plan)
     with JobFolder.opened(path) as job:
         if restart:
             job.empty()
-        told = conditions(plan)
         if job.beginning is not None:
             _require_same(job.path, job.beginning.conditions, told)
         with _kept_or_removed(job):
             finished = _is_finished(job, plan)
-            if not finished:
+            if finished:
+                job.believe()
+            else:
                 _require_place(plan, overwrite)
             begun = job.beginning or _begin(job, plan, told, overwrite, observer)
             planned = replace(plan, shots=parse_shots(begun.shots))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vrestore.jobs.folder import Beginning, JobFolder
+from vrestore.jobs.entries import Beginning
+from vrestore.jobs.folder import JobFolder
 from vrestore.runtime.posix import lock_file
 
 __all__ = ["Status", "status_of"]

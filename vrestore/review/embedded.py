@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -33,9 +32,6 @@ _KINDS: Mapping[str, Any] = MappingProxyType({
     "model": str, "sha256": str | None,
 })  # fmt: skip
 """What the value holds beside its schema, with the types."""
-
-_PRESET_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
-"""A file's name without a folder: what is written in somebody's file must not lead elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +117,7 @@ def parse_settings(text: str, path: str) -> RunSettings:
     for key, kind in _KINDS.items():
         if key not in table or not isinstance(table[key], kind) or isinstance(table[key], bool):
             raise InputError(f"the settings in {path} are damaged: {key!r} is missing or wrong")
-    if not _PRESET_NAME.fullmatch(table["preset"]):
+    if not limits.PLAIN_NAME.fullmatch(table["preset"]):
         raise InputError(f"the settings in {path} are damaged: 'preset' is no name")
     return RunSettings(**{key: table[key] for key in _KINDS})
 

@@ -30,6 +30,7 @@ __all__ = [
     "free_bytes",
     "fsync_dir",
     "fsync_file",
+    "ignore_stops",
     "lock_file",
     "physical_memory_bytes",
     "termination_as_interrupt",
@@ -154,6 +155,14 @@ def termination_as_interrupt() -> Iterator[None]:
     finally:
         if mine:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def ignore_stops() -> None:
+    """From now on Ctrl-C and SIGTERM change nothing: for the last moments of a process, when its
+    exit status is settled.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 # ------------------------------------------------------------------------------------- cores
