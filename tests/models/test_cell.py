@@ -132,16 +132,39 @@ def test_where_no_flow_can_be_believed_the_frame_itself_comes_first():
     assert gaps[0] < 0.5 * min(gaps[1:])
 
 
-def test_neighbours_that_agree_outvote_a_speck_even_where_no_flow_is_believed():
-    nothing = torch.zeros(1, 1, 6, 7)
-    clean = torch.full((1, 6, 6, 7), 0.2)
-    dirty = clean + 0.6
+def dirtied(rows: slice, columns: slice) -> tuple[torch.Tensor, torch.Tensor]:
+    """A flat picture of 96x112 luma samples, and the same with something else in a rectangle."""
+    clean = torch.full((1, 6, 48, 56), 0.2)
+    dirty = clean.clone()
+    dirty[:, :, rows, columns] = 0.8
+    return clean, dirty
+
+
+def fused_without_flow(now: torch.Tensor, both: torch.Tensor) -> torch.Tensor:
+    nothing = torch.zeros(1, 1, 48, 56)
     c = candidates(
-        now=dirty, state=clean, before=clean, after=clean, trust_before=nothing, trust_after=nothing
-    )
+        48, 56, now=now, state=both, before=both, after=both, trust_before=nothing,
+        trust_after=nothing,
+    )  # fmt: skip
     with torch.no_grad():
-        fused = InputFusion()(c, knobs(), YUV420).cells
-    assert float((fused - clean).abs().mean()) < 0.2
+        return InputFusion()(c, knobs(1.0), YUV420).cells
+
+
+def test_neighbours_that_agree_outvote_a_speck_even_where_no_flow_is_believed():
+    spot = (slice(20, 32), slice(30, 42))
+    clean, dirty = dirtied(*spot)
+    inside = fused_without_flow(dirty, clean)[:, :, spot[0], spot[1]]
+    assert float((inside - 0.2).abs().mean()) < 0.2
+
+
+@pytest.mark.parametrize("share", [1.0, 0.7])
+def test_what_differs_over_a_whole_region_is_no_dirt(share: float):
+    """A flash, or a picture that alternates with another: the frame keeps what it shows."""
+    clean, other = dirtied(slice(0, 48), slice(0, int(56 * share)))
+    assert torch.equal(fused_without_flow(other, clean), other)
+    other = clean.clone()
+    other[:, 4:] = 0.8
+    assert torch.equal(fused_without_flow(other, clean), other)
 
 
 def test_a_speck_in_one_frame_is_replaced_by_its_neighbours():

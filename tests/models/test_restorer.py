@@ -94,6 +94,20 @@ def test_the_inputs_are_not_written(shipped: Restorer, make_frames: MakeFrames):
     )
 
 
+@pytest.mark.parametrize("name", ["lite", "base"])
+def test_pictures_that_alternate_stay_themselves(name: str, make_frames: MakeFrames):
+    """A, C, A, C: before and after agree with each other, and still the frame is no dirt."""
+    a, c = make_frames(6, 192, 128, speed=0), make_frames(6, 192, 128, speed=0, seed=5)
+    dark = [replace(f, planes=tuple(0.1 + 0.3 * p for p in f.planes)) for f in a]
+    light = [replace(f, planes=tuple(0.6 + 0.3 * p for p in f.planes)) for f in c]
+    frames = [(dark, light)[t % 2][t] for t in range(6)]
+    model = build(registry.find(name), 1, RestoreConfig(strength=1.0))
+    for before, after in list(zip(frames, run(model, frames), strict=True))[1:-1]:
+        alone = run(model, [replace(before, shot_start=True)])[0]
+        for p, q in zip(after.planes, alone.planes, strict=True):
+            assert float((p - q).abs().max()) < 1e-5
+
+
 # --------------------------------------------------------------------------- the temporal net
 
 

@@ -227,7 +227,7 @@ class Cell(nn.Module):
         previous_luma = None
         if memory is None and after is None:
             blank = torch.zeros_like(cells[:, :1])
-            fused = Fused(cells, torch.ones_like(blank), blank)
+            fused = Fused(cells, torch.ones_like(blank), blank, blank)
         else:
             candidates, previous_luma = self._candidates(
                 cells, now, memory, before, after, following, layout
@@ -255,7 +255,7 @@ class Cell(nn.Module):
             )
         if previous_luma is not None and before is not None:
             luma = self.blend[str(scale)](
-                luma, previous_luma, head[:, -size:], before.trust, fused.noise
+                luma, previous_luma, head[:, -size:], before.trust * (1.0 - fused.apart), fused.noise
             )
         remembered = luma if scale > 1 else None
         return Result(Picture(luma, chroma), Memory(now, picture, fused.noise, remembered))

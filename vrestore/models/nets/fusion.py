@@ -31,6 +31,21 @@ two neighbours which agree still outvote dust, under which no flow is ever belie
 
 _ABSENT = -1e4
 
+APART_DIFFERENCE = (0.03, 0.08)
+"""By how much more both neighbours differ from the frame than from each other where it begins to
+stand apart, and where it does, in luma or chroma 0..1."""
+
+APART_SHARE = (0.4, 0.6)
+"""Share of a neighbourhood that stands apart from which on no dust can be the reason."""
+
+APART_BLOCK = 8
+"""Side of the blocks that are counted, in cells; `APART_AROUND` of them make a neighbourhood."""
+
+APART_AROUND = 5
+
+APART_BLOCKS_HIGH = 30
+"""Blocks across the shorter side of a large picture, whose dust is larger in samples too."""
+
 
 def bounded(logits: Tensor) -> Tensor:
     """Logits bent into +-`LEARNED_AT_MOST` by a tanh, of which a CPU is slower than of this."""
@@ -64,11 +79,44 @@ class Fused(NamedTuple):
     """Remaining noise power relative to one frame, (N, 1, h, w)."""
     distance: Tensor
     """Of the current frame from the nearest candidate, (N, 1, h, w)."""
+    apart: Tensor
+    """1 where the frame shows something else than both neighbours over a whole region, 0 where it
+    does not, (N, 1, h, w)."""
 
 
 def median(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     low, high = torch.minimum(a, b), torch.maximum(a, b)
     return torch.maximum(low, torch.minimum(high, c))
+
+
+def ramp(value: Tensor, ends: tuple[float, float]) -> Tensor:
+    """0 up to the first of the ends, 1 from the second on."""
+    return ((value - ends[0]) * (1.0 / (ends[1] - ends[0]))).clamp(0.0, 1.0)
+
+
+def apart(c: Candidates) -> Tensor:
+    """Where the frame shows something else than both neighbours over a whole region.
+
+    Dust makes a frame differ from two neighbours which agree; so do a flash, and a picture that
+    alternates with another.  Only the area tells them apart.  (N, 1, h, w) in 0..1.
+    """
+
+    def differ(a: Tensor, b: Tensor) -> Tensor:
+        size = (a - b).abs()
+        luma = size[:, :4].mean(1, keepdim=True)
+        if a.shape[1] == 4:
+            return luma
+        return torch.maximum(luma, size[:, 4:].mean(1, keepdim=True))
+
+    other = torch.minimum(differ(c.now, c.state), differ(c.now, c.after))
+    spot = ramp(other - differ(c.state, c.after), APART_DIFFERENCE)
+    h, w = spot.shape[-2:]
+    block = max(APART_BLOCK, min(h, w) // APART_BLOCKS_HIGH)
+    share = F.avg_pool2d(spot, block, ceil_mode=True, count_include_pad=False)
+    share = box_mean(share, APART_AROUND // 2)
+    share = F.max_pool2d(share, APART_AROUND, 1, APART_AROUND // 2)
+    share = ramp(share, APART_SHARE)
+    return F.interpolate(share, scale_factor=float(block), mode="nearest")[..., :h, :w]
 
 
 class InputFusion(nn.Module):
@@ -92,6 +140,7 @@ class InputFusion(nn.Module):
     def forward(self, c: Candidates, knobs: Tensor, layout: Layout) -> Fused:
         """`knobs` (N, 2, 1, 1): noise level of the frame and strength."""
         middle = median(c.now, c.before, c.after)
+        region = apart(c) * (c.has_before * c.has_after)
         luma = [t[:, :4] for t in (c.now, c.state, c.after, middle)]
         now, state, after, mid = luma
 
@@ -147,8 +196,9 @@ class InputFusion(nn.Module):
             ),
             1,
         )  # fmt: skip
+        aside = _ABSENT * torch.cat((torch.zeros_like(region), region, region, region), 1)
         learned = bounded(self.net(features)).reshape(n, 4, 4, h, w)
-        logits = learned + (prior + absent).unsqueeze(2)
+        logits = learned + (prior + absent + aside).unsqueeze(2)
 
         # The past's share is capped in the exponent, so the others keep their proportions.
         others = torch.logsumexp(logits[:, (0, 2, 3)], 1)
@@ -167,7 +217,8 @@ class InputFusion(nn.Module):
             cells = torch.addcmul(cells, weights_all[:, k], candidate)
         share = weights.mean(2).square()
         noise = share[:, 0:1] + share[:, 1:2] * c.noise + share[:, 2:3] + 0.5 * share[:, 3:4]
-        return Fused(cells, noise, distance[:, :1].clamp(max=0.5))
+        nearest = distance[:, :1].clamp(max=0.5) * (1.0 - region)
+        return Fused(cells, noise, nearest, region)
 
 
 class OutputBlend(nn.Module):
