@@ -38,6 +38,8 @@ def media(info: MediaInfo) -> str:
     if info.chapters:
         facts.append(("chapters", str(len(info.chapters))))
     facts += [("guess", guess) for guess in info.guesses]
+    if info.cut_off is not None:
+        facts.append(("damage", info.cut_off))
     return f"{info.path}\n{columns(facts, '  ')}"
 
 

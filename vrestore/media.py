@@ -468,3 +468,6 @@ class MediaInfo:
 
     guesses: tuple[str, ...] = ()
     """One sentence for each fact that a rule supplied because the source did not."""
+
+    cut_off: str | None = None
+    """What is missing at the end of the file, as a sentence."""

@@ -262,6 +262,7 @@ def make_plan(
         notes=(
             *_reasons(diagnosis),
             *info.guesses,
+            *(() if info.cut_off is None else (f"{info.cut_off}; what is there is restored",)),
             *_field_notes(info, fields),
             *source_color.notes,
             *output_color.notes,

@@ -183,6 +183,9 @@ def test_a_truncated_file_gives_what_there_is(tmp_path: Path) -> None:
         frames = list(decoder)
     assert 15 < len(frames) < 35
     assert decoder.report.balanced
+    assert "shorter than its container says" in str(decoder.report.truncated)
+    with pytest.raises(InputError, match="shorter than its container says"):
+        decoded(path, on_error="fail")
 
 
 def test_nothing_decodable_is_one_sentence(tmp_path: Path) -> None:

@@ -76,6 +76,9 @@ class Pictures:
                 continue
             for frame in self._decoded(packet):
                 yield from self._arrived(frame)
+        if self._source.cut_off is not None and self._report.truncated is None:
+            self._damage(self._source.cut_off, None)
+            self._report.truncated = self._source.cut_off
         for pts in self._announced.rest():
             yield from self._insert(pts)
         self._report.lost += self._announced.lost_before_first

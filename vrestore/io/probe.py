@@ -150,6 +150,7 @@ def _described(opened: OpenSource, config: DecodeConfig, options: ProbeOptions) 
         size_bytes=_size(opened),
         is_still=is_still,
         guesses=(*opened.guesses, *_guesses(opened, first, rate)),
+        cut_off=opened.cut_off,
     )
 
 

@@ -16,6 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vrestore.errors import InputError
+from vrestore.io.cutoff import missing_bytes
 from vrestore.io.sequence import (
     DpxHeader,
     ImageSequence,
@@ -106,6 +107,9 @@ class OpenSource:
     """Header of the first picture of a DPX sequence or still."""
 
     guesses: tuple[str, ...] = ()
+    missing: int = 0
+    """Bytes by which the file is shorter than its container says."""
+
     max_pixels: int = PICTURE_PIXELS
     """Width times height of the largest picture that may be decoded."""
 
@@ -114,6 +118,13 @@ class OpenSource:
         """FFmpeg's short demuxer name; "image2" for all pictures."""
         name = self.container.format.name.split(",")[0]
         return "image2" if name.endswith("_pipe") else name
+
+    @property
+    def cut_off(self) -> str | None:
+        """What is missing at the end of the file, as a sentence."""
+        if not self.missing:
+            return None
+        return f"the file is {self.missing} bytes shorter than its container says"
 
     @property
     def is_picture(self) -> bool:
@@ -167,7 +178,8 @@ def _open(
     # "file:" keeps FFmpeg from reading a scheme or a pattern into the name.
     url = path if "://" in path else f"file:{path}"
     dpx = read_dpx_header(path) if os.path.isfile(path) else None
-    return OpenSource(label=path, container=_opened(url, path, options), dpx=dpx)
+    container = _opened(url, path, options)
+    return OpenSource(label=path, container=container, dpx=dpx, missing=missing_bytes(path))
 
 
 def _open_sequence(
