@@ -193,7 +193,7 @@ def make_plan(
     DeviceError as their makers say.
     """
     video = info.video
-    device = select_device(preset.run.device)
+    device = select_device(preset.run.devices[0])
     threads = ThreadBudget.split(preset.run.threads)
     model = registry.find(preset.restore.model, device_class(device.torch_device))
     still = info.is_still and PurePath(path).suffix.lower() in STILL_SUFFIXES

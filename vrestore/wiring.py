@@ -23,6 +23,7 @@ from vrestore.io.decode import DecodeConfig, DecodeReport
 from vrestore.io.output import OutputPlan, final_path
 from vrestore.io.still import read_still, write_still
 from vrestore.io.verify import verify_output
+from vrestore.jobs.crew import crew_of, threads_each
 from vrestore.jobs.folder import has_job, job_path
 from vrestore.jobs.run import run_job
 from vrestore.media import Frame, MediaInfo
@@ -160,6 +161,9 @@ def restore(
     overwrite: bool = False,
     restart: bool = False,
     keep_job: bool = False,
+    workers: int | None = None,
+    cluster: str | None = None,
+    allow_mixed: bool = False,
     observer: Observer | None = None,
     before: Callable[[Plan], None] | None = None,
 ) -> Report:
@@ -167,13 +171,20 @@ def restore(
 
     Nothing has the output's name before everything is written.  A long run is a job: what an
     earlier one with the same source and settings left is gone on with, unless `restart` is given,
-    and what this one leaves when it fails can be; `keep_job` keeps its folder in the end.  A
-    short one leaves nothing behind when it fails.  `before` sees the plan (its losses above all)
+    and what this one leaves when it fails can be; `keep_job` keeps its folder in the end.  Its
+    segments are made by `workers` processes, on the Ray cluster at the address `cluster`, or one on
+    each device where `run.device` names several; `allow_mixed` takes devices of different kinds.  A
+    short run leaves nothing behind when it fails.  `before` sees the plan (its losses above all)
     before the first frame is made.  Raises the errors of `vrestore.errors`, KeyboardInterrupt after
     Ctrl-C where nothing is left to go on with.
     """
     with torch_threads(1):
-        planned = plan(source, output, preset=preset, overrides=overrides)
+        chosen = _preset(preset, overrides)
+        crew = crew_of(chosen.run, workers=workers, cluster=cluster, allow_mixed=allow_mixed)
+        if crew is not None and chosen.run.threads is None:
+            each = Setting(key="run.threads", value=threads_each(crew), origin="workers")
+            chosen = chosen.override_all([each])
+        planned = plan(source, output, preset=chosen)
         if before is not None:
             before(planned)
         if planned.output is None:
@@ -186,6 +197,7 @@ def restore(
                 overwrite=overwrite,
                 restart=restart,
                 keep=keep_job,
+                crew=crew,
                 observer=observer,
             )
         with _alone(planned.output):

@@ -7,6 +7,7 @@ import os
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,14 @@ def job(interrupted, tmp_path) -> Path:
 
 
 def rewrite(job: Path, number: int, change: dict[str, object]) -> None:
-    """Changes an entry of the journal and gives it the checksum that belongs to it."""
+    """Changes an entry of the journal."""
     entries, _ = read_entries(job / "journal")
     entries[number] |= change
+    write(job, entries)
+
+
+def write(job: Path, entries: list[dict[str, Any]]) -> None:
+    """A journal of these entries, with their checksums."""
     lines = [json.dumps(entry).encode() + b"\n" for entry in entries]
     (job / "journal").write_bytes(b"".join(b"%08x %s" % (zlib.crc32(li), li) for li in lines))
 
@@ -52,6 +58,7 @@ CHANGES: list[tuple[int, dict[str, object]]] = [
     (1, {"notes": [{"stage": "dirt"}]}),
     (1, {"notes": [1]}),
     (1, {"frames": True}),
+    (1, {"device": 5}),
 ]
 
 
@@ -66,6 +73,16 @@ def test_what_a_journal_says_is_checked(job, capsys):
         assert "--restart begins anew" in capsys.readouterr().err
     (job / "journal").write_bytes(honest)
     JobFolder.look(job)
+
+
+def test_a_journal_from_before_there_were_workers_is_gone_on_with(run, job, tmp_path):
+    entries, _ = read_entries(job / "journal")
+    for entry in entries:
+        entry.pop("device", None)
+    write(job, entries)
+    made = JobFolder.look(job)[0].made
+    assert made and not any(segment.device for segment in made.values())
+    assert run(tmp_path / "out.mkv").frames == 50
 
 
 def test_ranges_that_contradict_each_other(job):

@@ -253,10 +253,16 @@ FLAGS: tuple[Flag, ...] = (
         name="--gpu",
         also=("-g", "--device"),
         key="run.device",
-        metavar="cpu|N",
-        help="Device to work on; default: the first GPU, else the CPU.",
+        metavar="cpu|N|N,N...",
+        help="Device to work on, several for a worker on each; default: the first GPU, else the "
+        "CPU.",
     ),
-    _machine(name="--threads", key="run.threads", metavar="N", help="CPU threads altogether."),
+    _machine(
+        name="--threads",
+        key="run.threads",
+        metavar="N",
+        help="CPU threads altogether; with workers, of each.",
+    ),
     _machine(
         name="--memory",
         key="run.memory",

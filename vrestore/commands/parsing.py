@@ -131,12 +131,8 @@ def _translated(flag: Flag, value: str) -> str:
             f"--strength {int(value) / 3:.2g}, or --denoise {value} with a model that has levels"
         )
     if flag.key == "run.device":
-        if "," in value:
-            raise PresetError(
-                f"-g {value}: this version works on one device at a time; "
-                f"give -g {value.split(',')[0]}"
-            )
-        return f"cuda:{value}" if value.isdigit() else value
+        names = [name.strip() for name in value.split(",")]
+        return ",".join(f"cuda:{name}" if name.isdigit() else name for name in names)
     return value
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vrestore.preset import Preset
     from vrestore.report import Report
 
-__all__ = ["carry_out", "plan", "probe", "run"]
+__all__ = ["AllowMixed", "Cluster", "Workers", "carry_out", "plan", "probe", "run"]
 
 NO_OUTPUT = "null"
 """The output's name in messages where `--null-output` writes none."""
@@ -54,6 +54,35 @@ Output = Annotated[
 ]
 Overwrite = Annotated[
     bool, typer.Option("-y", "--overwrite", metavar="", help="Replace an existing output.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        show_default=False,
+        rich_help_panel="Machine",
+        help="Processes that make segments of a long run at the same time; needs Ray.",
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        show_default=False,
+        rich_help_panel="Machine",
+        help="Let the workers be on the machines of this Ray cluster; needs --threads.",
+    ),
+]
+AllowMixed = Annotated[
+    bool,
+    typer.Option(
+        "--allow-mixed",
+        metavar="",
+        rich_help_panel="Machine",
+        help="Take workers on devices of different kinds, whose results differ a little.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="JSON on standard output.")]
 
@@ -93,6 +122,9 @@ def run(
             help="How to show progress; json writes lines on standard output.",
         ),
     ] = display.ProgressMode.AUTO,
+    workers: Workers = None,
+    cluster: Cluster = None,
+    allow_mixed: AllowMixed = False,
     forecast: Annotated[
         bool,
         typer.Option(
@@ -112,7 +144,7 @@ def run(
             raise PresetError("several files need a folder: -o DIR/; and no --forecast")
         job = partial(
             carry_out, preset=chosen, progress=progress, overwrite=overwrite, restart=restart,
-            keep_job=keep_job,
+            keep_job=keep_job, workers=workers, cluster=cluster, allow_mixed=allow_mixed,
         )  # fmt: skip
         run_batch(
             sources, target, job, watch=watch, overwrite=overwrite, record=record,
@@ -133,6 +165,9 @@ def run(
         overwrite=overwrite,
         restart=restart,
         keep_job=keep_job,
+        workers=workers,
+        cluster=cluster,
+        allow_mixed=allow_mixed,
     )
     if record:
         write_record(report, sightings=report.sightings)
@@ -147,6 +182,9 @@ def carry_out(
     overwrite: bool,
     restart: bool = False,
     keep_job: bool = False,
+    workers: int | None = None,
+    cluster: str | None = None,
+    allow_mixed: bool = False,
 ) -> Report:
     """Restores, and tells of plan, progress and result as `--progress` says."""
     from vrestore.wiring import restore
@@ -166,6 +204,9 @@ def carry_out(
             overwrite=overwrite,
             restart=restart,
             keep_job=keep_job,
+            workers=workers,
+            cluster=cluster,
+            allow_mixed=allow_mixed,
             observer=observer,
             before=announce,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vrestore import display
-from vrestore.commands.restoring import Json, carry_out
+from vrestore.commands.restoring import AllowMixed, Cluster, Json, Workers, carry_out
 from vrestore.errors import InputError
 from vrestore.json_form import to_json
 
@@ -29,6 +29,9 @@ def resume(
         bool,
         typer.Option("--keep-job", metavar="", help="Leave the job's folder when all is done."),
     ] = False,
+    workers: Workers = None,
+    cluster: Cluster = None,
+    allow_mixed: AllowMixed = False,
     progress: Annotated[
         display.ProgressMode, typer.Option("--progress", help="How to show progress.")
     ] = display.ProgressMode.AUTO,
@@ -49,6 +52,9 @@ def resume(
         progress=progress,
         overwrite=begun.overwrite,
         keep_job=keep_job,
+        workers=workers,
+        cluster=cluster,
+        allow_mixed=allow_mixed,
     )
 
 

@@ -79,6 +79,9 @@ class Made:
     notes: tuple[Mapping[str, Any], ...] = ()
     """`ShotNote`s."""
 
+    device: str = ""
+    """Kind of device of the worker that made it; empty: as the job's conditions say."""
+
 
 def parse_beginning(entry: Mapping[str, Any]) -> Beginning:
     """The entry that begins a job.  Raises ValueError."""
@@ -103,7 +106,9 @@ def parse_made(entry: Mapping[str, Any], count: int) -> Made:
     notes = entry.get("notes")
     if type(notes) is not list:
         raise ValueError("notes must be a list")
-    made = _of_kind(Made, entry, notes=tuple(map(_note, notes)))
+    # Journals from before there were workers do not name a device.
+    device = _scalar(entry.get("device", ""), str, "device")
+    made = _of_kind(Made, entry, notes=tuple(map(_note, notes)), device=device)
     counts = (made.bytes, made.packets, made.reorder, made.frames, made.added, made.shots)
     if not 0 <= made.number < count or min(counts) < 0:
         raise ValueError(f"segment {made.number} is none of 0 to {count - 1}, or less than empty")

@@ -18,7 +18,10 @@ from vrestore.planning import Plan
 from vrestore.review.embedded import program_version
 from vrestore.setting_type import write
 
-__all__ = ["conditions", "differences", "fingerprint"]
+__all__ = ["DEVICE", "PRECISION", "conditions", "differences", "fingerprint"]
+
+DEVICE, PRECISION = "device", "precision"
+"""Names of the conditions that differ between kinds of devices."""
 
 _SAMPLES, _SAMPLE_BYTES = 16, 65536
 """Places of a source that are read: its header and index are among them."""
@@ -79,15 +82,16 @@ def conditions(plan: Plan) -> dict[str, str]:
         if file is not None:
             told[key] = _contents(file)
     device = plan.device.torch_device
-    kind = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else plan.device.kind
+    on_cpu = device.type == "cpu"
+    kind = torch.backends.cpu.get_cpu_capability() if on_cpu else plan.device.description
     choice = plan.output.choice
     told |= {
         "vrestore": program_version(),
         **{name: metadata.version(name) for name in _LIBRARIES},
         "container": plan.output.container.name,
         "model": f"{plan.model.name} {plan.model.sha256 or ''}".strip(),
-        "precision": str(working_dtype(plan.model, plan.preset.restore.precision, device)),
-        "device": f"{device.type} ({kind})",
+        PRECISION: str(working_dtype(plan.model, plan.preset.restore.precision, device)),
+        DEVICE: f"{device.type} ({kind})",
         "threads of the network": str(plan.threads.torch),
         "threads of the encoder": str(plan.threads.encode),
         "encoder": f"{choice.spec.name} {choice.encoder_format}",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from vrestore.errors import OutputError, StoppedError, VRestoreError
 from vrestore.io.encode import Encoder
@@ -15,13 +16,12 @@ from vrestore.io.packetfile import PacketWriter
 from vrestore.io.partfile import RESERVE_BYTES
 from vrestore.io.unmuxed import open_encoder
 from vrestore.jobs.entries import Made
-from vrestore.jobs.folder import JobFolder
 from vrestore.jobs.making import SegmentRestored
 from vrestore.media import Frame
 from vrestore.notes import ShotNote
 from vrestore.runtime.posix import free_bytes
 
-__all__ = ["EncodeSegments", "KeepSegments", "SegmentEncoded", "reorder_depth"]
+__all__ = ["EncodeSegments", "KeepSegments", "SegmentEncoded", "SegmentStore", "reorder_depth"]
 
 _CHECK_EVERY_BYTES = 32 * 2**20
 
@@ -63,10 +63,20 @@ class EncodeSegments:
         return ()
 
 
+class SegmentStore(Protocol):
+    """Where whole segments go: a job's folder, or a worker's way back to one."""
+
+    path: Path
+    """A folder that segments may be written in."""
+
+    def keep(self, part: Path, made: Made) -> None:
+        """Takes a written segment.  Raises OSError."""
+
+
 class KeepSegments:
     """Sink: packets to files of the job's folder, each durable as soon as it is whole."""
 
-    def __init__(self, job: JobFolder, *, kept: Callable[[SegmentRestored], None]) -> None:
+    def __init__(self, job: SegmentStore, *, kept: Callable[[SegmentRestored], None]) -> None:
         """`kept` is told of each segment that became durable."""
         self._job = job
         self._kept = kept

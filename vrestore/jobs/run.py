@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 from vrestore.assembly import PACKETS
@@ -17,8 +17,10 @@ from vrestore.io.accounts import DecodeReport
 from vrestore.io.deinterlace import FieldReport
 from vrestore.io.output import final_path, open_muxer
 from vrestore.io.partfile import RESERVE_BYTES
+from vrestore.jobs.cluster import make_by_workers
+from vrestore.jobs.crew import Crew, require_ray
 from vrestore.jobs.entries import Beginning
-from vrestore.jobs.fingerprint import conditions, differences
+from vrestore.jobs.fingerprint import DEVICE, PRECISION, conditions, differences
 from vrestore.jobs.folder import JobFolder
 from vrestore.jobs.handles import handles_of
 from vrestore.jobs.joining import join
@@ -60,21 +62,26 @@ def run_job(
     overwrite: bool = False,
     restart: bool = False,
     keep: bool = False,
+    crew: Crew | None = None,
     observer: Observer | None = None,
 ) -> Report:
     """Carries out a plan as a job in the folder `path`, from wherever an earlier run left it.
 
-    `restart` forgets what is there; `keep` leaves the folder when all is done.  Raises StoppedError
+    `restart` forgets what is there; `keep` leaves the folder when all is done; `crew` makes the
+    segments in place of this process.  Raises StoppedError
     after Ctrl-C and where the disk is full, with everything kept; OutputError where the folder
     holds a job of another source or other settings, or another process works on it; and what runs
     raise, the folder staying where a segment is complete.
     """
+    if crew is not None:
+        require_ray()
     told = conditions(plan)
     with JobFolder.opened(path) as job:
         if restart:
             job.empty()
         if job.beginning is not None:
-            _require_same(job.path, job.beginning.conditions, told)
+            mixed = crew is not None and crew.allow_mixed
+            _require_same(job.path, job.beginning.conditions, told, mixed=mixed)
         with _kept_or_removed(job):
             finished = _is_finished(job, plan)
             if finished:
@@ -83,7 +90,11 @@ def run_job(
                 _require_place(plan, overwrite)
             begun = job.beginning or _begin(job, plan, told, overwrite, observer)
             planned = replace(plan, shots=parse_shots(begun.shots))
-            outcome = _make(job, begun, planned, observer) if job.todo else _Outcome()
+            outcome = _Outcome()
+            if job.todo and crew is None:
+                outcome = _make(job, begun, planned, observer)
+            elif job.todo and crew is not None:
+                outcome = _handed_out(crew, job, planned, told, observer)
             report = _report(job, begun, planned, outcome)
             if not finished:
                 join(job, planned, overwrite=overwrite)
@@ -134,7 +145,14 @@ def _kept(job: JobFolder) -> str:
     )
 
 
-def _require_same(path: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+def _require_same(
+    path: Path, before: Mapping[str, str], now: Mapping[str, str], *, mixed: bool
+) -> None:
+    if mixed:
+        before, now = (
+            {key: value for key, value in told.items() if key not in (DEVICE, PRECISION)}
+            for told in (before, now)
+        )
     found = differences(before, now)
     if found:
         raise OutputError(
@@ -235,6 +253,25 @@ def _make(job: JobFolder, begun: Beginning, plan: Plan, observer: Observer | Non
     return _Outcome(stats=stats, pool=pool.stats(), sightings=tuple(sightings))
 
 
+def _handed_out(
+    crew: Crew,
+    job: JobFolder,
+    plan: Plan,
+    told: Mapping[str, str],
+    observer: Observer | None,
+) -> _Outcome:
+    """Has workers make what is missing."""
+    began, spent = monotonic(), process_time()
+    sightings = make_by_workers(crew, job, plan, told, observer=observer, patience=_PATIENCE)
+    stats = PipelineStats(
+        stages=(),
+        channels=(),
+        elapsed_seconds=monotonic() - began,
+        cpu_seconds=process_time() - spent,
+    )
+    return _Outcome(stats=stats, sightings=sightings)
+
+
 class _Stopping:
     """What the first Ctrl-C asks: whether the segment under way is soon finished."""
 
@@ -278,6 +315,11 @@ def _report(job: JobFolder, begun: Beginning, plan: Plan, outcome: _Outcome) -> 
         )
     if plan.fields.matching is not None:
         matched = MatchReport(frames=decoded.emitted, pictures=frames - added)
+    usual = begun.conditions.get(DEVICE, "unknown")
+    kinds = sorted({m.device or usual for m in made})
+    if len(kinds) > 1:
+        mixed = f"segments were made on devices of different kinds: {', '.join(kinds)}"
+        plan = replace(plan, notes=(*plan.notes, mixed))
     return Report(
         plan=plan,
         decoded=decoded,

@@ -201,7 +201,7 @@ class RunConfig:
     """Where and with how much a run works; section [run] of a preset."""
 
     device: str = "auto"
-    """"auto", "cpu", "cuda:0" or just "0", "mps"."""
+    """"auto", "cpu", "cuda:0" or just "0", "mps"; several, with commas: a worker on each."""
 
     threads: int | None = None
     """Threads for each library, None: one per usable core."""
@@ -214,8 +214,12 @@ class RunConfig:
     segments and can be resumed.  0: in one piece, whatever its length."""
 
     def __post_init__(self) -> None:
-        if not self.device:
-            raise ValueError("device must be a name such as auto, cpu or cuda:0, got ''")
+        if not all(self.devices):
+            raise ValueError(
+                f"device must be names such as auto, cpu or cuda:0, got {self.device!r}"
+            )
+        if len(set(self.devices)) < len(self.devices):
+            raise ValueError(f"device names one twice: {self.device!r}")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
         if not 0 <= self.segment_seconds <= 3600:
@@ -225,6 +229,11 @@ class RunConfig:
                 parse_bytes(self.memory)
             except ValueError as error:
                 raise ValueError(f"memory: {error}") from None
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The names in `device`, at least one."""
+        return tuple(name.strip() for name in self.device.split(","))
 
     @property
     def memory_bytes(self) -> int | None:

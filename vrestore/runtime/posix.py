@@ -31,6 +31,7 @@ __all__ = [
     "fsync_dir",
     "fsync_file",
     "ignore_stops",
+    "interrupts_counted",
     "lock_file",
     "physical_memory_bytes",
     "termination_as_interrupt",
@@ -163,6 +164,28 @@ def ignore_stops() -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def interrupts_counted() -> Iterator[list[int]]:
+    """Within, Ctrl-C and SIGTERM raise nothing: their numbers are added to the list.
+
+    Does nothing outside the main thread, or where the program has handlers of its own.
+    """
+    came: list[int] = []
+    mine: list[int] = []
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is signal.default_int_handler:
+                signal.signal(number, lambda number, _: came.append(number))
+                mine.append(number)
+    except ValueError:  # Not in the main thread.
+        mine.clear()
+    try:
+        yield came
+    finally:
+        for handled in mine:
+            signal.signal(handled, signal.default_int_handler)
 
 
 # ------------------------------------------------------------------------------------- cores

@@ -1,0 +1,396 @@
+"""Segments made by workers, as Ray actors; lock, journal and files stay with this process."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any
+
+from vrestore.errors import (
+    DeviceError,
+    OutputError,
+    PlanError,
+    StoppedError,
+    VRestoreError,
+)
+from vrestore.io.partfile import RESERVE_BYTES
+from vrestore.jobs.crew import Crew
+from vrestore.jobs.entries import Beginning
+from vrestore.jobs.fingerprint import DEVICE, PRECISION, differences
+from vrestore.jobs.folder import JobFolder
+from vrestore.jobs.segments import Segment
+from vrestore.jobs.worker import Advanced, Delivered, Failed, Greeting, SegmentWorker
+from vrestore.observing import Observer
+from vrestore.planning import Plan
+from vrestore.progress import Progress, StageProgress
+from vrestore.review.witness import Sighting, largest
+from vrestore.runtime.posix import MemoryMeter, free_bytes, interrupts_counted
+
+__all__ = ["make_by_workers"]
+
+_LONGEST_RUN = 8
+"""Neighbouring segments that a worker is given at once: their handles are decoded once."""
+
+_RUNS_EACH = 4
+"""Runs that each worker shall get, so that all end at about the same time."""
+
+_MOST_DEATHS = 3
+"""Workers that one segment, or the beginning, may cost."""
+
+_PATIENCE_FOR_WORKERS = 300.0
+"""Seconds until the first worker must be there."""
+
+_STORE_BYTES = 512 * 2**20
+"""Of Ray's shared memory for segments on their way, on this machine; larger ones go by disk."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class _Hand:
+    """One worker, as this process sees it."""
+
+    number: int
+    device: str
+    actor: Any
+    coming: Any
+    """What it will say next: a reference to its greeting, or a generator of references."""
+
+    kind: str = ""
+    """Of its device, as the conditions tell it; empty before its greeting."""
+
+    todo: list[Segment] = field(default_factory=list)
+    """What it was given and has not delivered."""
+
+    done: int = 0
+    """Frames of the first of `todo`."""
+
+    made: int = 0
+    """Frames that it has delivered."""
+
+    busy_since: float = 0.0
+
+    def remaining_seconds(self, now: float) -> float | None:
+        """Until the segment under way is there; None where that cannot be told."""
+        if not self.todo or not self.done:
+            return None
+        return (now - self.busy_since) / self.done * (self.todo[0].frames - self.done)
+
+
+def make_by_workers(
+    crew: Crew,
+    job: JobFolder,
+    plan: Plan,
+    told: Mapping[str, str],
+    *,
+    observer: Observer | None,
+    patience: float,
+) -> tuple[Sighting, ...]:
+    """Makes what is missing of a job; returns the moments in which most was repaired.
+
+    `told` are the job's conditions, which every worker must meet; `patience` is how many seconds
+    Ctrl-C waits for segments under way.  Raises StoppedError where a stop was asked for or the disk
+    is full, PlanError where Ray cannot be reached, DeviceError where workers are of another kind or
+    keep dying, and what they raise.
+    """
+    assert job.beginning is not None
+    with _session(crew, plan) as ray, interrupts_counted() as stops:
+        foreman = _Foreman(ray, crew, job, job.beginning, plan, told, observer)
+        try:
+            foreman.run(stops, patience)
+        finally:
+            foreman.dismiss()
+        return foreman.sightings
+
+
+@contextlib.contextmanager
+def _session(crew: Crew, plan: Plan) -> Iterator[Any]:
+    """Ray, connected; one of this machine alone ends with the block.
+
+    A connection that the calling program has made itself is used as it is.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Without a GPU of Ray's own counting a worker must see all: it is told which one to use.
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # Ray tells of workers' deaths on standard output, which is for machines here.
+    with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as held:
+        if not ray.is_initialized():
+            held.callback(ray.shutdown)
+            _connect(ray, crew, plan)
+        yield ray
+
+
+def _connect(ray: Any, crew: Crew, plan: Plan) -> None:
+    quiet = {"log_to_driver": False, "configure_logging": False}
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        if crew.cluster is not None:
+            ray.init(address=crew.cluster, **quiet)
+        else:
+            assert crew.count is not None
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                num_cpus=crew.count * plan.threads.torch,
+                num_gpus=0,
+                object_store_memory=_STORE_BYTES,
+                **quiet,
+            )
+    except SystemExit:  # What Ray makes of SIGTERM.
+        raise KeyboardInterrupt from None
+    except (OSError, RuntimeError, ValueError) as error:
+        where = "here" if crew.cluster is None else f"at {crew.cluster}"
+        raise PlanError(f"Ray cannot be reached or started {where}: {error}") from error
+    finally:
+        with contextlib.suppress(ValueError):  # Not in the main thread.
+            signal.signal(signal.SIGTERM, handler)
+
+
+class _Foreman:
+    """Hands out segments, takes them in, and replaces workers that die."""
+
+    def __init__(
+        self,
+        ray: Any,
+        crew: Crew,
+        job: JobFolder,
+        begun: Beginning,
+        plan: Plan,
+        told: Mapping[str, str],
+        observer: Observer | None,
+    ) -> None:
+        self.sightings: tuple[Sighting, ...] = ()
+        self._ray = ray
+        self._job = job
+        self._plan = plan
+        self._begun = begun
+        self._observer = observer
+        apart = (DEVICE, PRECISION) if crew.allow_mixed else ()
+        self._told = {key: value for key, value in told.items() if key not in apart}
+        self._zero = float(begun.segments[0].read_pts * plan.info.video.time_base)
+        self._waiting = list(job.todo)
+        self._devices, self._shared = crew.devices, crew.cluster is not None
+        self._count = min(crew.count or self._room(), len(self._waiting))
+        self._hands: list[_Hand] = []
+        self._numbers = itertools.count(1)
+        self._deaths: Counter[int | None] = Counter()
+        self._stopping = False
+        self._began = monotonic()
+        self._before = sum(made.frames for made in job.made.values())
+
+    # ------------------------------------------------------------------------------- workers
+
+    def _room(self) -> int:
+        """How many workers a cluster has room for."""
+        there = self._ray.cluster_resources()
+        if self._plan.device.kind == "cpu":
+            return max(1, int(there.get("CPU", 0)) // self._plan.threads.torch)
+        return max(1, int(there.get("GPU", 0)))
+
+    def _hire(self) -> None:
+        used = Counter(hand.device for hand in self._hands)
+        device = min(self._devices, key=lambda name: used[name])
+        on_gpu = self._plan.device.kind != "cpu"
+        remote = self._ray.remote(
+            num_cpus=self._plan.threads.torch,
+            num_gpus=1 if on_gpu and self._shared else 0,
+            max_restarts=0,
+            max_task_retries=0,
+        )(SegmentWorker)
+        # A cluster shows each worker the device that is its own, and no other.
+        name = self._plan.device.kind if self._shared else device
+        actor = remote.remote(self._plan, name, os.getcwd())
+        self._hands.append(
+            _Hand(
+                number=next(self._numbers),
+                device=device,
+                actor=actor,
+                coming=actor.greet.remote(),
+            )
+        )
+
+    def _let_go(self, hand: _Hand) -> None:
+        self._hands.remove(hand)
+        self._waiting = sorted([*hand.todo, *self._waiting], key=lambda s: s.number)
+        self._ray.kill(hand.actor, no_restart=True)
+
+    def dismiss(self) -> None:
+        """Ends all workers."""
+        for hand in tuple(self._hands):
+            self._let_go(hand)
+
+    def _lost(self, hand: _Hand) -> None:
+        """Raises DeviceError where another worker would die of the same."""
+        at = hand.todo[0].number if hand.todo else None
+        self._deaths[at] += 1
+        self._let_go(hand)
+        if self._deaths[at] >= _MOST_DEATHS:
+            where = "before they began" if at is None else f"in segment {at}"
+            raise DeviceError(
+                f"{_MOST_DEATHS} workers ended {where}, out of memory perhaps; give fewer of them"
+            )
+
+    # ---------------------------------------------------------------------------------- work
+
+    def run(self, stops: Sequence[object], patience: float) -> None:
+        """Until all is made.  `stops` grows with each Ctrl-C."""
+        while self._waiting or any(hand.todo for hand in self._hands):
+            if len(stops) > 1:
+                raise KeyboardInterrupt
+            if stops and not self._stopping:
+                self._stop(patience)
+            if self._stopping and not self._hands:
+                raise StoppedError("stopped")
+            while not self._stopping and len(self._hands) < self._needed():
+                self._hire()
+            self._hear(0.25)
+            self._tell()
+
+    def _needed(self) -> int:
+        busy = sum(bool(hand.todo) for hand in self._hands)
+        return min(self._count, busy + len(self._waiting))
+
+    def _stop(self, patience: float) -> None:
+        """Only workers that are about to finish a segment stay."""
+        self._stopping = True
+        now = monotonic()
+        for hand in tuple(self._hands):
+            remaining = hand.remaining_seconds(now)
+            if remaining is None or remaining > patience:
+                self._let_go(hand)
+
+    def _hear(self, seconds: float) -> None:
+        listening = {hand.coming: hand for hand in self._hands if hand.coming is not None}
+        ready, _ = self._ray.wait(list(listening), num_returns=1, timeout=seconds)
+        for coming in ready:
+            hand = listening[coming]
+            try:
+                if hand.kind:
+                    self._take(hand, self._ray.get(next(coming)))
+                else:
+                    self._welcome(hand, self._ray.get(coming))
+            except StopIteration:
+                self._give(hand)
+            except self._ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            except self._ray.exceptions.RayError:
+                self._lost(hand)
+        if not any(hand.kind for hand in self._hands) and not self._stopping:
+            self._require_some()
+
+    def _require_some(self) -> None:
+        waited = monotonic() - self._began
+        if waited > _PATIENCE_FOR_WORKERS and not self._deaths and self._before == self._done():
+            raise DeviceError(
+                f"no worker could be started within {waited:.0f} s: the cluster has no free room"
+            )
+
+    def _welcome(self, hand: _Hand, said: Greeting | Failed) -> None:
+        """Raises DeviceError where a worker would make something else."""
+        if isinstance(said, Failed):
+            raise said.error
+        theirs = {key: value for key, value in said.conditions.items() if key in self._told}
+        found = differences(self._told, theirs)
+        if found:
+            mixed = [phrase for phrase in found if phrase.startswith((DEVICE, PRECISION))]
+            how = "; --allow-mixed takes it all the same" if found == mixed else ""
+            raise DeviceError(
+                f"a worker does not fit to this job: {'; '.join(found[:3])} there{how}"
+            )
+        hand.kind = said.conditions[DEVICE]
+        self._give(hand)
+
+    def _give(self, hand: _Hand) -> None:
+        """The next run of neighbouring segments, or its leave."""
+        if hand.todo:
+            raise VRestoreError(
+                f"a worker forgot segment {hand.todo[0].number}; please report this"
+            )
+        if not self._waiting or self._stopping:
+            self._let_go(hand)
+            return
+        most = len(self._waiting) // (self._count * _RUNS_EACH)
+        most = min(max(most, 1), _LONGEST_RUN)
+        run = [self._waiting.pop(0)]
+        while self._waiting and len(run) < most and self._waiting[0].number == run[-1].number + 1:
+            run.append(self._waiting.pop(0))
+        hand.todo, hand.done, hand.busy_since = run, 0, monotonic()
+        hand.coming = hand.actor.make.options(num_returns="streaming").remote(
+            tuple(run), steady=self._begun.steady, zero=self._zero
+        )
+
+    def _take(self, hand: _Hand, said: Advanced | Delivered | Failed) -> None:
+        if isinstance(said, Failed):
+            raise said.error
+        if isinstance(said, Advanced):
+            if hand.todo and said.number == hand.todo[0].number:
+                hand.done = said.frames
+            return
+        self._keep(replace(said, made=replace(said.made, device=hand.kind)))
+        del hand.todo[0]
+        hand.made += said.made.frames
+        hand.done, hand.busy_since = 0, monotonic()
+        if self._stopping:
+            self._let_go(hand)
+
+    def _keep(self, said: Delivered) -> None:
+        job = self._job
+        free = free_bytes(job.path)
+        if free < RESERVE_BYTES + len(said.data):
+            raise StoppedError(
+                f"the disk of {job.path} is full ({free // 2**20} MiB left); free some space"
+            )
+        try:
+            part = job.path / "segment.part"
+            # What an earlier run left there may be a link that leads elsewhere.
+            part.unlink(missing_ok=True)
+            part.write_bytes(said.data)
+            job.keep(part, said.made)
+        except OSError as error:
+            raise OutputError(f"{job.path} cannot be written: {error.strerror}") from error
+        self.sightings = tuple(largest([*self.sightings, *said.sightings]))
+
+    # ------------------------------------------------------------------------------ progress
+
+    def _done(self) -> int:
+        return sum(made.frames for made in self._job.made.values())
+
+    def _tell(self) -> None:
+        if self._observer is None:
+            return
+        elapsed = monotonic() - self._began
+        done = self._done() + sum(hand.done for hand in self._hands)
+        length = self._plan.info.duration_seconds_from_header
+        total = round(self._plan.fields.pace * self._begun.frames)
+        self._observer(
+            Progress(
+                elapsed_seconds=elapsed,
+                frames_done=done,
+                frames_before=self._before,
+                frames_total=total,
+                position_seconds=float(length or 0) * done / total if total else 0.0,
+                duration_seconds=None if length is None else float(length),
+                shot=None,
+                stages=tuple(
+                    StageProgress(
+                        name=f"worker {hand.number}",
+                        items=hand.made + hand.done,
+                        busy_share=1.0 if hand.todo else 0.0,
+                        fps=(hand.made + hand.done) / (elapsed or 1e-9),
+                    )
+                    for hand in self._hands
+                ),
+                channels=(),
+                rss_bytes=MemoryMeter().current_bytes or 0,
+                bound_by=None,
+            )
+        )

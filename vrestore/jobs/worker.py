@@ -1,0 +1,161 @@
+"""What a worker does: segments of one plan, given back whole; it knows nothing of the job."""
+
+from __future__ import annotations
+
+import contextlib
+import copyreg
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from types import MappingProxyType
+from typing import Any
+
+from vrestore.assembly import PACKETS
+from vrestore.errors import VRestoreError
+from vrestore.jobs.entries import Made
+from vrestore.jobs.fingerprint import conditions
+from vrestore.jobs.keeping import EncodeSegments, KeepSegments
+from vrestore.jobs.making import InSegments, ReadSegments, SegmentRestored, StopRequest
+from vrestore.jobs.segments import Segment
+from vrestore.models import registry
+from vrestore.models.restorer import device_class
+from vrestore.planning import Plan
+from vrestore.review.witness import Sighting
+from vrestore.runtime.device import select_device
+from vrestore.runtime.pipeline import stream
+from vrestore.runtime.pool import BufferPool
+from vrestore.runtime.posix import tune_process
+from vrestore.runtime.threads import torch_threads
+
+__all__ = ["Advanced", "Delivered", "Failed", "Greeting", "SegmentWorker"]
+
+_EVERY_SECONDS = 0.5
+"""Between two words on how far a worker is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """What a worker says of itself, before it is given anything."""
+
+    conditions: dict[str, str]
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advanced:
+    """How far a worker is in the segment under way."""
+
+    number: int
+    frames: int
+    """Restored, without handles."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """A segment that is whole."""
+
+    made: Made
+    data: bytes
+    """Of its file."""
+
+    sightings: tuple[Sighting, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """What went wrong, where another worker would not do better."""
+
+    error: VRestoreError
+
+
+def _unproxied(mapping: MappingProxyType[Any, Any]) -> tuple[Any, ...]:
+    return MappingProxyType, (dict(mapping),)
+
+
+# Plans hold some, and pickle knows none.
+copyreg.pickle(MappingProxyType, _unproxied)
+
+
+class SegmentWorker:
+    """Makes segments on one device, in a process of its own."""
+
+    def __init__(self, plan: Plan, device: str, folder: str) -> None:
+        """`device` as `select_device` knows it; `folder` is what relative names are relative to."""
+        tune_process()
+        with contextlib.suppress(OSError):
+            os.chdir(folder)
+        self._given = plan
+        self._device = device
+
+    def greet(self) -> Greeting | Failed:
+        """Must come first."""
+        try:
+            device = select_device(self._device)
+            found = registry.find(
+                self._given.preset.restore.model, device_class(device.torch_device)
+            )
+            self._plan = replace(self._given, device=device, model=found)
+            return Greeting(conditions=conditions(self._plan), pid=os.getpid())
+        except VRestoreError as error:
+            return Failed(error=error)
+
+    def make(
+        self, segments: Sequence[Segment], *, steady: bool, zero: float
+    ) -> Iterator[Advanced | Delivered | Failed]:
+        """Neighbouring segments, in order; `steady` and `zero` as `ReadSegments`, `InSegments`."""
+        try:
+            with torch_threads(1), tempfile.TemporaryDirectory(prefix="vrestore-") as folder:
+                yield from self._made(segments, _Outbox(Path(folder)), steady=steady, zero=zero)
+        except ExceptionGroup as group:
+            first = group.exceptions[0]
+            if not isinstance(first, VRestoreError):
+                raise
+            yield Failed(error=first)
+        except VRestoreError as error:
+            yield Failed(error=error)
+
+    def _made(
+        self, segments: Sequence[Segment], outbox: _Outbox, *, steady: bool, zero: float
+    ) -> Iterator[Advanced | Delivered]:
+        plan, stop, pool = self._plan, StopRequest(), BufferPool()
+        assert plan.output is not None
+        restoring = InSegments(plan, segments, stop, pool.take, zero=zero)
+        keeping = KeepSegments(outbox, kept=outbox.kept)
+        line = stream(
+            ("decode", ReadSegments(plan, segments, stop, steady=steady)),
+            [("restore", restoring), ("encode", EncodeSegments(plan.output))],
+            depths=[plan.memory.depth, plan.memory.depth, PACKETS],
+            device=plan.device,
+        )
+        told = monotonic()
+        with contextlib.closing(line):
+            for item in line:
+                keeping.write(item)
+                if outbox.delivered is not None:
+                    yield outbox.delivered
+                    outbox.delivered = None
+                current = restoring.current
+                if current is not None and monotonic() - told > _EVERY_SECONDS:
+                    told = monotonic()
+                    yield Advanced(number=current[0].number, frames=current[1])
+
+
+class _Outbox:
+    """Takes what would be kept in a job's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.delivered: Delivered | None = None
+        self._made: tuple[Made, bytes] | None = None
+
+    def keep(self, part: Path, made: Made) -> None:
+        self._made = made, part.read_bytes()
+        part.unlink()
+
+    def kept(self, restored: SegmentRestored) -> None:
+        assert self._made is not None
+        made, data = self._made
+        self.delivered = Delivered(made=made, data=data, sightings=restored.sightings)
