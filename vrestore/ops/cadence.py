@@ -23,6 +23,9 @@ _PURE = 0.85
 _ENOUGH = 1.5
 """Telling frames below which nothing is claimed."""
 
+_LEAST_FIT = 0.3
+"""Share of the evidence that the patterns found must explain, or nothing is claimed either."""
+
 _GAP = 8
 """Steps of time, in usual ones, after which frames are no neighbours: another place of a sample."""
 
@@ -222,11 +225,11 @@ def _named(runs: _Runs, flags: Counter[FieldOrder], times: _Steps) -> Cadence:
     flagged = sum(flags[order] for order in _SCANNED) / max(1, len(found))
     duplicates = _repeats(runs.changes)
     scanned = max(_SCANNED, key=lambda one: orders[one])
-    kind = _kind(shares, telling, duplicates=duplicates, flagged=flagged, times=times)
+    told = telling if fit >= _LEAST_FIT else 0.0
+    kind = _kind(shares, told, duplicates=duplicates, flagged=flagged, times=times)
     # 3:2 pulldown has a period of five frames itself, and blends of 25 pictures look much like it.
     periods = _PERIODS if shares.get("pulldown", 0) < 0.5 else _PERIODS[-1:]
-    told = kind is not CadenceKind.UNKNOWN and orders[scanned] > 0
-    if told and _slides(found, scanned, periods):
+    if kind is not CadenceKind.UNKNOWN and orders[scanned] > 0 and _slides(found, scanned, periods):
         kind = CadenceKind.BLENDED
     order = FieldOrder.UNKNOWN
     if kind is not CadenceKind.UNKNOWN:

@@ -160,7 +160,7 @@ class _MedianFusion(nn.Module):
         cells = both * median(c.now, c.before, c.after) + (1 - both) * c.now
         noise = torch.ones_like(c.noise) - 0.5 * both
         distance = (cells - c.now)[:, :4].abs().mean(1, keepdim=True)
-        return Fused(cells, noise, distance.clamp(max=0.5))
+        return Fused(cells, noise, distance.clamp(max=0.5), torch.zeros_like(noise))
 
 
 class _NoBlend(nn.Module):

@@ -255,7 +255,11 @@ class Cell(nn.Module):
             )
         if previous_luma is not None and before is not None:
             luma = self.blend[str(scale)](
-                luma, previous_luma, head[:, -size:], before.trust * (1.0 - fused.apart), fused.noise
+                luma,
+                previous_luma,
+                head[:, -size:],
+                before.trust * (1.0 - fused.apart),
+                fused.noise,
             )
         remembered = luma if scale > 1 else None
         return Result(Picture(luma, chroma), Memory(now, picture, fused.noise, remembered))
