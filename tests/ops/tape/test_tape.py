@@ -99,7 +99,7 @@ CASES = {
     ),
     "ntsc": (TapeConfig(comb=1.0), lambda x: faults.composite(x, "ntsc", 1.0, 0.0), (0,), 0.6),
     "pal": (TapeConfig(comb=1.0), lambda x: faults.composite(x, "pal", 1.0, 0.0), (0,), 0.8),
-    "halo": (TapeConfig(halo=1.0), lambda x: faults.halo(x, 1.0, 3.0), (0,), 0.9),
+    "halo": (TapeConfig(halo=1.0), lambda x: faults.halo(x, 1.0, 2.5), (0,), 0.6),
 }
 
 
