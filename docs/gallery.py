@@ -74,7 +74,9 @@ def show(clip: Path, folder: Path, preset: str, frames: int, model: str | None) 
         result = str(Path(scratch) / "restored.mkv")
         report = vrestore.restore(str(clip), result, preset=preset, overrides=overrides)
         rate = report.plan.output_rate or Fraction(25)
-        save_comparison(str(clip), result, picture, max(0, report.frames - 2) / rate)
+        # The middle of a frame's time: containers round where it begins.
+        shown = max(0, report.frames - 2) + Fraction(1, 2)
+        save_comparison(str(clip), result, picture, shown / rate)
     diagnosis = report.plan.diagnosis
     why = "" if diagnosis is None else "; ".join(diagnosis.suggestion.reasons)
     done = ", ".join(did(report.notes)) or "network alone"

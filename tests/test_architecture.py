@@ -37,6 +37,8 @@ LAYERS = (
         "sections",
         "setting_type",
         "shotlist",
+        "stillplan",
+        "stills",
         "survey",
         "treatments",
         "train",

@@ -399,3 +399,9 @@ def test_ctrl_c_ends_a_run_and_leaves_nothing(sample, tmp_path):
     assert "error: stopped by the user" in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_torch_is_not_loaded_before_the_process_is_tuned() -> None:
+    """OpenMP reads its settings once, when torch loads it; `main` sets them first."""
+    words = "import sys, vrestore.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0

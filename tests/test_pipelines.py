@@ -119,3 +119,33 @@ def test_drawings_held_for_several_frames_are_restored_once(name):
     drawn = preset.load(name)
     assert drawn.duplicates.mode == "auto"
     assert drawn.ivtc.mode == "auto"
+
+
+@pytest.mark.parametrize("name", ["still", "photo", "art"])
+def test_presets_of_pictures_enlarge_and_add_no_stage(name, tmp_path):
+    """So that large scans can be cut into tiles."""
+    chosen = preset.load(name)
+    assert chosen.size.scale == 2
+    stream = StreamInfo(index=0, kind=StreamKind.VIDEO, codec="png")
+    video = VideoInfo(
+        stream=stream,
+        width=6000,
+        height=4000,
+        format=SampleFormat(model=ColorModel.RGB, depth=8, alpha=True),
+        pixel_format="rgba",
+        color=ColorSpec(),
+    )
+    info = MediaInfo(path="in.png", container="png", video=video, streams=(stream,), is_still=True)
+    planned = make_plan(info, str(tmp_path / "out.png"), chosen)
+    assert planned.size.output == (12000, 8000)
+    assert planned.format.alpha
+    assert planned.tiles is not None
+    assert not planned.losses
+    flat = make_plan(info, str(tmp_path / "out.jpg"), chosen)
+    assert [loss.what for loss in flat.losses] == ["transparency"]
+
+
+def test_presets_of_pictures_differ_in_what_they_expect():
+    strengths = [preset.load(name).restore.strength for name in ("still", "photo", "art")]
+    assert strengths == sorted(set(strengths))
+    assert strengths[0] == 0

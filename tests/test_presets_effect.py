@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 import vrestore
@@ -50,11 +51,14 @@ NOISY = {"plain": 0.85, "auto": 0.85, "archive": 0.95}
 """Preset -> share of the noise that may be left."""
 
 ENLARGING = ("hd-to-4k", "hd-to-8k", "4k-to-8k", "screen-cg", "still")
+COMPRESSED = {"photo": 0.8, "art": 0.6}
+"""Preset -> share of JPEG's blocks that may be left."""
+
 SINGLE = ("film-faded", "tape-vhs", "digital-early", "draft")
 
 
 def test_every_preset_has_a_test_here():
-    tested = {*FILM, *VIDEO, *DISC, *DRAWN, *NOISY, *ENLARGING, *SINGLE}
+    tested = {*FILM, *VIDEO, *DISC, *DRAWN, *NOISY, *ENLARGING, *COMPRESSED, *SINGLE}
     assert tested == {path.stem for path in PIPELINES.glob("*.toml")}
 
 
@@ -294,6 +298,25 @@ def test_early_digital_video_loses_its_blocks(scene: Tensor, tmp_path: Path):
     # What heavy coding took away does not come back; its blocks go.
     assert blocks(made) < 0.8 * blocks(stacked(source))
     assert error(made, truth) < 1.03 * error(stacked(source), truth)
+
+
+@pytest.mark.parametrize("preset", COMPRESSED)
+def test_pictures_lose_the_blocks_of_jpeg(preset: str, scene: Tensor, tmp_path: Path):
+    truth = (scene[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    Image.fromarray(truth).save(tmp_path / "in.jpg", quality=30)
+    coded = np.asarray(Image.open(tmp_path / "in.jpg"))
+    settings = NETWORK | SAME_SIZE
+    vrestore.restore(
+        str(tmp_path / "in.jpg"), str(tmp_path / "out.png"), preset=preset, overrides=settings
+    )
+    made = np.asarray(Image.open(tmp_path / "out.png"))
+
+    def blocks(picture: np.ndarray) -> float:
+        # 1 is none.
+        return grid(torch.from_numpy(picture.astype(np.float32)).mean(-1) / 255) - 1
+
+    assert blocks(made) < COMPRESSED[preset] * blocks(coded)
+    assert error([made], [truth]) < 1.03 * error([coded], [truth])
 
 
 @pytest.mark.parametrize("preset", ENLARGING)

@@ -88,3 +88,13 @@ def test_whole_pictures_pass_a_chain_that_looks_for_fields(tmp_path: Path):
     )
     assert read(tmp_path / "out.mkv")[0] == [truth(number) for number in range(30)]
     assert not report.plan.fields.works
+
+
+def test_a_diagnosis_that_chose_the_preset_is_acted_upon(tmp_path: Path):
+    frames = weave(MOVING, telecine(40, FieldOrder.TOP_FIRST))
+    source = write(tmp_path / "in.mkv", frames, Fraction(30000, 1001))
+    planned = vrestore.plan(str(source), str(tmp_path / "out.mkv"), preset="auto")
+    assert planned.diagnosis is not None
+    assert planned.preset.name == "dvd-ntsc-film"
+    assert planned.fields.cadence is planned.diagnosis.cadence
+    assert planned.fields.matching is not None

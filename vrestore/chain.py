@@ -26,14 +26,16 @@ from vrestore.ops.dither import Dither
 from vrestore.ops.levels import Normalise, Quantise
 from vrestore.ops.place import Place
 from vrestore.ops.resample import Resample
+from vrestore.ops.shotwise import Renewal
 from vrestore.ops.size import Pad
+from vrestore.ops.underlay import Underlay
 from vrestore.planning import Plan, needs_ycbcr, tuned_keys
 from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.threads import Threaded
 from vrestore.shotlist import Tune, read_cuts
 from vrestore.treatments import Treatments
 
-__all__ = ["analysis", "marking", "restoration"]
+__all__ = ["analysis", "luma_of", "marking", "restoration"]
 
 
 def analysis(plan: Plan, fields: FieldWork | None = None) -> Op[Frame, Frame]:
@@ -65,19 +67,25 @@ def marking(plan: Plan) -> Op[Frame, Frame]:
     return compose(_Recolour(lambda frame: replace(frame, color=color)), marker)
 
 
-def restoration(plan: Plan, book: NoteBook, alloc: Alloc | None = None) -> Op[Frame, Frame]:
-    """From the source's code values to the output's; what the stages note goes into `book`."""
+def restoration(
+    plan: Plan, book: NoteBook, alloc: Alloc | None = None, *, renewal: Renewal | None = None
+) -> Op[Frame, Frame]:
+    """From the source's code values to the output's; what the stages note goes into `book`.
+
+    `renewal` is where, within a shot, another chain takes over.
+    """
     device = plan.device.torch_device
     pooled = alloc if device.type == "cpu" else None
     source, target = plan.source_color.working, plan.output_color.working
     form, within = plan.info.video.format, _restored_color(plan)
-    around = _treatments(plan, book, pooled)
+    around = _treatments(plan, book, pooled, renewal)
     dither = Dither(plan.preset.color.seed) if plan.preset.color.dither else None
     return compose(
         Place(device),
         Normalise(source, alloc=pooled),
         *around.steadied(),
         Convert(form, source, to_form=form, to_color=within, alloc=pooled),
+        *_underlay(plan),
         *around.grain_tap(),
         around.restored(_enlarge(plan, book, pooled)),
         *around.regrained(),
@@ -88,7 +96,27 @@ def restoration(plan: Plan, book: NoteBook, alloc: Alloc | None = None) -> Op[Fr
     )
 
 
-def _treatments(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Treatments:
+def luma_of(plan: Plan) -> Op[Frame, Frame]:
+    """From the source's code values to frames whose first plane is what the network sees as luma.
+
+    For plans without stages before the network.
+    """
+    source, form = plan.source_color.working, plan.info.video.format
+    color = _restored_color(plan)
+    shown = Normalise(source), Convert(form, source, to_form=form, to_color=color)
+    adapted = [ycbcr_adapter(form, color)[0]] if needs_ycbcr(plan) else []
+    return compose(*shown, *_underlay(plan), *adapted)
+
+
+def _underlay(plan: Plan) -> list[Op[Frame, Frame]]:
+    """Colour under the transparency of pictures, whose alpha is never premultiplied."""
+    wanted = plan.output is None and plan.info.video.format.alpha and plan.model.arch != "identity"
+    return [Underlay()] if wanted else []
+
+
+def _treatments(
+    plan: Plan, book: NoteBook, alloc: Alloc | None, renewal: Renewal | None
+) -> Treatments:
     """The stages around the network that a plan asks for."""
     video = plan.info.video
     return Treatments(
@@ -98,6 +126,7 @@ def _treatments(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Treatments:
         noisy_repeats=plan.fields.noisy_repeats,
         book=book,
         alloc=alloc,
+        renewal=renewal,
     )
 
 

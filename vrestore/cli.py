@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from vrestore import limits
 from vrestore.commands import (
     catalogue,
     machine,
@@ -197,7 +198,8 @@ def _status(error: VRestoreError) -> int:
 def _fail(message: str, status: int) -> int:
     console = Console(stderr=True)
     console.print("[red]error:[/red] ", end="")
-    console.print(" ".join(message.split()), markup=False, highlight=False, soft_wrap=True)
+    told = limits.printable(" ".join(message.split()))
+    console.print(told, markup=False, highlight=False, soft_wrap=True)
     return status
 
 

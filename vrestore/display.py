@@ -20,9 +20,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from vrestore.limits import printable
 from vrestore.progress import ChannelProgress, Progress, StageProgress
 
-__all__ = ["ProgressMode", "duration", "memory", "observing", "panel", "plain_line"]
+__all__ = ["ProgressMode", "duration", "memory", "observing", "panel", "plain_line", "tell"]
 
 Observer = Callable[[Progress], None]
 
@@ -43,6 +44,11 @@ class ProgressMode(StrEnum):
     """A JSON object a line on standard output, one for each snapshot."""
 
     NONE = "none"
+
+
+def tell(text: str) -> None:
+    """Lines for people, on standard error; what would control the terminal is shown as escapes."""
+    sys.stderr.write("".join(f"{printable(line)}\n" for line in text.split("\n")))
 
 
 @contextmanager
@@ -86,9 +92,9 @@ def plain_line(progress: Progress) -> str:
     total = f"/{progress.frames_total}" if progress.frames_total else ""
     share = progress.done_share
     parts = [
-        f"{progress.frames_done}{total} frames",
+        f"{progress.frames_done}{total} {progress.unit}",
         f"{share:.0%}" if share is not None else f"at {duration(progress.position_seconds)}",
-        f"{progress.fps:.2f} fps",
+        f"{progress.fps:.2f} {progress.pace_unit}",
     ]
     if progress.remaining_seconds is not None:
         parts.append(f"{duration(progress.remaining_seconds)} left")
@@ -217,8 +223,8 @@ def _total_line(progress: Progress) -> Table:
             animation_time=progress.elapsed_seconds,
         ),
         Text(f"{share:.0%}" if share is not None else "", style="bold"),
-        Text(f"{progress.frames_done}/{total} frames"),
-        Text(f"{progress.fps:.2f} fps"),
+        Text(f"{progress.frames_done}/{total} {progress.unit}"),
+        Text(f"{progress.fps:.2f} {progress.pace_unit}"),
         Text(f"{duration(left)} left" if left is not None else "measuring"),
     )
     return table

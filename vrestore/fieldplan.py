@@ -18,13 +18,14 @@ from vrestore.media import FieldOrder, Frame, VideoInfo
 from vrestore.notes import NoteBook
 from vrestore.ops.cadence import Cadence, CadenceKind
 from vrestore.ops.duplicates import DuplicatesConfig
+from vrestore.ops.fieldfound import FieldRun, FindFields, follow_on
 from vrestore.ops.fieldmatch import TICKS, MatchFields, MatchReport
 from vrestore.ops.markfields import MarkFields
 from vrestore.ops.matching import IvtcConfig, Matching, choose_matching
-from vrestore.ops.pulldown import EVEN_TICKS, EvenPulldown
+from vrestore.ops.pulldown import EVEN_TICKS, EvenPulldown, PairRun
 from vrestore.runtime.stage import Op, compose, latency_of
 
-__all__ = ["FieldPlan", "FieldWork", "choose_fields"]
+__all__ = ["FieldPlan", "FieldWork", "FieldsKnown", "LookAtFields", "choose_fields"]
 
 _FILM_OF_VIDEO = Fraction(4, 5)
 """Pictures of film in frames of video after 3:2 pulldown."""
@@ -34,6 +35,17 @@ _MANY_REPEATS = 0.1
 
 _SURE = 0.5
 """Confidence from which a survey outweighs the flags."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldsKnown:
+    """What was decided of the fields of every frame of a source."""
+
+    runs: tuple[FieldRun, ...] = ()
+    """Of matching, or of marking."""
+
+    pairs: tuple[PairRun, ...] = ()
+    """Of times that are evened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +67,10 @@ class FieldPlan:
     deinterlacing: Deinterlacing | None = None
     noisy_repeats: bool | None = None
     """Whether repeats are recognised under coding noise; None where repeats are not looked for."""
+
+    known: FieldsKnown | None = None
+    """What a look at the whole source decided of its frames; None where they are decided as they
+    come."""
 
     @property
     def doubling(self) -> int:
@@ -143,14 +159,15 @@ class FieldWork:
         ops: list[Op[Any, Any]] = []
         self.matched: MatchReport | None = None
         self.deinterlaced: FieldReport | None = None
+        known = plan.known
         if plan.even:
-            ops.append(EvenPulldown())
+            ops.append(EvenPulldown(None if known is None else known.pairs))
         if plan.matching is not None:
-            match = book.of(MatchFields(plan.matching))
+            match = book.of(MatchFields(plan.matching, None if known is None else known.runs))
             self.matched = match.report
             ops.append(match)
         if plan.marking is not None:
-            ops.append(MarkFields(plan.marking))
+            ops.append(MarkFields(plan.marking, None if known is None else known.runs))
         if plan.deinterlacing is not None:
             deinterlace = Deinterlace(plan.deinterlacing)
             self.deinterlaced = deinterlace.report
@@ -173,3 +190,40 @@ class FieldWork:
 
     def flush(self) -> Iterable[Frame]:
         return self._op.flush()
+
+
+class LookAtFields:
+    """Op: passes CODE frames with `shot_start` on and decides what a FieldPlan leaves to them.
+
+    What it tells is the same that a FieldWork would decide that saw the same frames from the
+    first on.
+    """
+
+    latency = 0
+
+    def __init__(self, plan: FieldPlan) -> None:
+        matching = plan.matching or plan.marking
+        self._finder = None if matching is None else FindFields(matching)
+        self._even = EvenPulldown() if plan.even else None
+        self._runs: list[FieldRun] = []
+
+    def push(self, frame: Frame) -> Iterable[Frame]:
+        if self._even is not None:
+            for _ in self._even.push(frame):
+                pass
+        if self._finder is not None:
+            for found in self._finder.push(frame):
+                follow_on(self._runs, found)
+        return (frame,)
+
+    def flush(self) -> Iterable[Frame]:
+        if self._finder is not None:
+            for found in self._finder.flush():
+                follow_on(self._runs, found)
+        return ()
+
+    @property
+    def known(self) -> FieldsKnown:
+        """Of all frames that came, once they are flushed."""
+        pairs = () if self._even is None else tuple(self._even.pairs)
+        return FieldsKnown(runs=tuple(self._runs), pairs=pairs)

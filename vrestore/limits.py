@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import stat
+import unicodedata
 from fractions import Fraction
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "SHOT_LIST_BYTES",
     "WEIGHTS_BYTES",
     "exact",
+    "printable",
     "read_bytes",
     "read_text",
     "size",
@@ -119,6 +121,20 @@ def exact(text: str) -> Fraction:
     if "/" in text and not int(text.split("/")[1]):
         raise ValueError(f"not a number: {text!r}")
     return Fraction(text)
+
+
+def printable(text: str) -> str:
+    """Text of somebody's file in one line as a terminal may be given it.
+
+    Signs that control a terminal, turn the direction of writing or cannot be seen become escapes
+    such as `\\x1b`.
+    """
+    return "".join(
+        sign.encode("unicode_escape").decode()
+        if unicodedata.category(sign).startswith(("C", "Zl", "Zp"))
+        else sign
+        for sign in text
+    )
 
 
 def size(count: int) -> str:

@@ -17,10 +17,11 @@ from vrestore.io.encode import VideoTarget
 from vrestore.io.encoders import Kind
 from vrestore.io.losses import Loss, require_lossless
 from vrestore.io.output import OutputPlan, plan_output
-from vrestore.io.still import STILL_SUFFIXES
+from vrestore.io.stillkinds import STILL_KINDS, StillKind
 from vrestore.io.trim import Span
 from vrestore.media import ColorModel, FieldOrder, MediaInfo, SampleFormat
 from vrestore.models import registry
+from vrestore.models.needs import network_bytes
 from vrestore.models.registry import ModelSpec
 from vrestore.models.restorer import device_class
 from vrestore.ops.bars import BarsFound
@@ -34,6 +35,14 @@ from vrestore.runtime.device import Device, select_device
 from vrestore.runtime.posix import physical_memory_bytes
 from vrestore.runtime.threads import ThreadBudget
 from vrestore.shotlist import ShotList
+from vrestore.stillplan import (
+    StillTiles,
+    choose_tiles,
+    require_possible,
+    still_format,
+    still_losses,
+    tiled_bytes,
+)
 from vrestore.treatments import Treatments
 
 __all__ = ["JobPlan", "MemoryPlan", "Plan", "make_plan", "needs_ycbcr", "tuned_keys"]
@@ -129,6 +138,9 @@ class Plan:
     format: SampleFormat
     """Of the frames that are written."""
 
+    tiles: StillTiles | None
+    """How a large still is cut; None for everything that is restored frame by frame."""
+
     span: Span | None
     """The part of the source that is kept; None for all of it."""
 
@@ -196,7 +208,7 @@ def make_plan(
     device = select_device(preset.run.devices[0])
     threads = ThreadBudget.split(preset.run.threads)
     model = registry.find(preset.restore.model, device_class(device.torch_device))
-    still = info.is_still and PurePath(path).suffix.lower() in STILL_SUFFIXES
+    kind = STILL_KINDS.get(PurePath(path).suffix.lower()) if info.is_still else None
     multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
     size = plan_size(
         preset.size,
@@ -216,11 +228,15 @@ def make_plan(
     )
     source_color = resolve_video(video, preset.color)
     output = None
-    if not still:
+    if kind is None:
         target = _target(info, size, source_color, fields, threads)
         exact = model.arch == "identity" and size.output == (video.width, video.height)
         output = plan_output(path, info, target, preset.encode, preset.streams, exact=exact)
-    form = _still_format(video.format, path) if output is None else output.choice.format
+    if output is not None:
+        form = output.choice.format
+    else:
+        assert kind is not None
+        form = still_format(video.format, kind, preset.encode.pixel_format)
     output_color = target_color(
         source_color,
         preset.color,
@@ -237,6 +253,13 @@ def make_plan(
         )
     span = _span(preset, info)
     losses = () if output is None else output.losses
+    tiles = None
+    if kind is not None:
+        losses = tuple(still_losses(video.format, form, kind))
+        around = Treatments(preset, (video.width, video.height), tuned=tuned_keys(shots))
+        alone = around.idle and bars is None and not fields.works
+        tiles = choose_tiles(info, model, size, preset, alone=alone)
+        require_possible(info, size, kind, tiles, most=preset.input.max_pixels)
     if preset.streams.strict:
         require_lossless(losses)
     return Plan(
@@ -255,8 +278,13 @@ def make_plan(
         output_color=output_color,
         output=output,
         format=form,
+        tiles=tiles,
         span=span,
-        memory=_memory(preset, info, model, size, form, output, fields, shots),
+        memory=(
+            _memory(preset, info, model, size, form, output, fields, shots)
+            if tiles is None or kind is None
+            else _tiled_memory(info, model, size, form, kind, tiles)
+        ),
         job=_job(preset, info, output),
         losses=losses,
         notes=(
@@ -320,16 +348,6 @@ def _target(
     )
 
 
-def _still_format(source: SampleFormat, path: str) -> SampleFormat:
-    """RGB or grey of the source's depth, as far as the kind of picture holds it."""
-    model = ColorModel.RGB if source.model is ColorModel.YCBCR else source.model
-    deep = source.depth > 8 and PurePath(path).suffix.lower() not in (".jpg", ".jpeg", ".webp")
-    alpha = source.alpha and PurePath(path).suffix.lower() not in (".jpg", ".jpeg")
-    if source.is_float and deep:
-        return SampleFormat(model=model, depth=32, alpha=alpha, is_float=True)
-    return SampleFormat(model=model, depth=16 if deep else 8, alpha=alpha)
-
-
 def _span(preset: Preset, info: MediaInfo) -> Span | None:
     """The kept part on the source's own clock."""
     config = preset.input
@@ -347,7 +365,7 @@ def _span(preset: Preset, info: MediaInfo) -> Span | None:
 
 def _job(preset: Preset, info: MediaInfo, output: OutputPlan | None) -> JobPlan:
     """In segments, where there is a file to go on with and it is worth it."""
-    limit = Fraction(preset.run.segment_seconds)
+    limit = Fraction(str(preset.run.segment_seconds))
     length = _seconds(preset, info)
     reasons = {
         "a picture is made at once": output is None,
@@ -413,6 +431,7 @@ def _memory(
         work += min(_TUNING_BYTES, _TUNING_FRAMES * code_in)
     if model.weights is not None:
         work += _NETWORK_BYTES + model.work_bytes_per_pixel * video.width * video.height
+    work += network_bytes(model, size.network_scale, preset.restore, video.height, video.width)
     fixed = _PROGRAM_BYTES + decoder + held + work
     budget = preset.run.memory_bytes
     if budget is None:
@@ -421,6 +440,19 @@ def _memory(
     return MemoryPlan(
         depth=depth, channels=depth * (code_in + code_out), decoder=decoder, encoder=held, work=work
     )
+
+
+def _tiled_memory(
+    info: MediaInfo,
+    model: ModelSpec,
+    size: SizePlan,
+    form: SampleFormat,
+    kind: StillKind,
+    tiles: StillTiles,
+) -> MemoryPlan:
+    work = tiled_bytes(info, model, size, form, kind, tiles)
+    network = 0 if model.weights is None else _NETWORK_BYTES
+    return MemoryPlan(depth=1, channels=0, decoder=0, encoder=0, work=work + network)
 
 
 def _is_reference(model: ModelSpec) -> bool:

@@ -44,10 +44,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     threads = plan.threads
     yield (f"  threads  decode {threads.decode}, network {threads.torch}, encode {threads.encode}")
     memory = plan.memory
-    yield (
-        f"  memory   about {plan.mebibytes_expected} MiB ({memory.depth} frames a queue, "
-        f"{memory.encoder // _MIB} MiB in the encoder)"
-    )
+    if plan.tiles is not None:
+        yield f"  tiles    of {plan.tiles.side} with {plan.tiles.halo} samples around, in bands"
+    queues = f" ({memory.depth} frames a queue, {memory.encoder // _MIB} MiB in the encoder)"
+    where = "" if plan.output is None else queues
+    yield f"  memory   about {plan.mebibytes_expected} MiB{where}"
     yield f"  resume   {_job(plan)}"
     yield from (f"  note     {note}" for note in plan.notes)
     yield from (f"  LOSS     {loss}" for loss in plan.losses)

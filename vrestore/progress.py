@@ -70,6 +70,14 @@ class Progress:
     frames_before: int = 0
     """Frames among `frames_done` that were there at the start."""
 
+    unit: str = "frames"
+    """What is counted: frames, or the tiles of a large still."""
+
+    @property
+    def pace_unit(self) -> str:
+        """Of `fps`, as people read it."""
+        return "fps" if self.unit == "frames" else f"{self.unit}/s"
+
     @property
     def fps(self) -> float:
         """Finished frames per second since the start."""

@@ -115,6 +115,9 @@ class Report:
     def __str__(self) -> str:
         decoded = self.decoded
         lines = [f"{self.plan.path}: {self.frames} frames, {self.shots} shots"]
+        if self.plan.output is None:
+            width, height = self.plan.size.output
+            lines = [f"{self.plan.path}: {width}x{height}"]
         if self.stats is not None:
             elapsed = self.stats.elapsed_seconds
             lines[0] += f", {elapsed:.1f} s, {self.frames / elapsed:.1f} fps"

@@ -51,16 +51,21 @@ def look_for_bars(info: MediaInfo, preset: Preset) -> BarsFound | None:
     return find_bars(profiles, multiple) if profiles else None
 
 
-def look_for_fields(info: MediaInfo, preset: Preset) -> Cadence | None:
+def look_for_fields(
+    info: MediaInfo, preset: Preset, known: Cadence | None = None
+) -> Cadence | None:
     """What the fields of a file show, from runs of pictures spread over its length.
 
-    None where no setting asks for it, for stills, and for standard input.
+    `known` is what a diagnosis saw already, which is not looked for again.  None where no setting
+    asks for it, for stills, and for standard input.
     """
     asked = (
         preset.deinterlace.mode == "auto" or preset.ivtc.enabled or preset.duplicates.mode == "auto"
     )
     if not asked or info.is_still or info.path == "-":
         return None
+    if known is not None:
+        return known
     long = (info.duration_seconds_from_header or 0) > _FIELD_PLACES
     places, frames = (_FIELD_PLACES, _FIELD_RUN) if long else (1, _FIELD_PLACES * _FIELD_RUN)
     return survey_fields(glance(info, preset.input, places=places, frames=frames))

@@ -20,6 +20,7 @@ from vrestore.ops.fidelity import Locked
 from vrestore.ops.grain import GrainTap, Regrain, ShotGrains, frames_held
 from vrestore.ops.maskview import ShowMask
 from vrestore.ops.scratches import Scratches
+from vrestore.ops.shotwise import Renewal
 from vrestore.ops.stabilise import Stabilise
 from vrestore.ops.tape import Tape
 from vrestore.preset import Preset
@@ -42,13 +43,16 @@ class Treatments:
         noisy_repeats: bool | None = None,
         book: NoteBook | None = None,
         alloc: Alloc | None = None,
+        renewal: Renewal | None = None,
     ) -> None:
         """`size` is the source's (width, height); `tuned` are keys that shots set for themselves;
-        `noisy_repeats` as in FieldPlan.  What the stages note goes into `book`."""
+        `noisy_repeats` as in FieldPlan.  What the stages note goes into `book`.  At `renewal` those
+        of another run take over."""
         self._preset, self._size, self._tuned = preset, size, tuned
         self._noisy = noisy_repeats
         self._book = NoteBook() if book is None else book
         self._alloc = alloc
+        self._renewal = renewal
         self._grains = ShotGrains() if self._wants(preset.grain.keep, "grain.keep") else None
 
     def _wants(self, value: float, key: str) -> bool:
@@ -59,9 +63,9 @@ class Treatments:
         preset, book, alloc = self._preset, self._book, self._alloc
         ops: list[FrameOp] = []
         if self._wants(preset.stabilise.strength, "stabilise.strength"):
-            ops.append(book.of(Stabilise(preset.stabilise, alloc=alloc)))
+            ops.append(book.of(Stabilise(preset.stabilise, alloc=alloc, renewal=self._renewal)))
         if self._wants(preset.deflicker.strength, "deflicker.strength"):
-            ops.append(book.of(Deflicker(preset.deflicker, alloc=alloc)))
+            ops.append(book.of(Deflicker(preset.deflicker, alloc=alloc, renewal=self._renewal)))
         faded = self._wants(preset.fading.levels, "fading.levels")
         if faded or self._wants(preset.fading.cast, "fading.cast"):
             ops.append(book.of(Fading(preset.fading, alloc=alloc)))
@@ -100,6 +104,13 @@ class Treatments:
         if self._grains is None:
             return []
         return [self._book.of(Regrain(self._preset.grain, self._grains, alloc=self._alloc))]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is asked for around the network."""
+        locked = self._wants(self._preset.fidelity.max_change, "fidelity.max_change")
+        around = self.steadied() or self.grain_tap() or self._repairs()
+        return not locked and not around and self._noisy is None
 
     @property
     def held(self) -> int:

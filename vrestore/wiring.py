@@ -14,14 +14,11 @@ from pathlib import Path
 
 from vrestore import preset as presets
 from vrestore.assembly import Assembly, Tally, account, assemble, stages
-from vrestore.chain import analysis, restoration
 from vrestore.diagnose import Diagnosis, ceilings
 from vrestore.diagnose import diagnose as examine
 from vrestore.errors import OutputError, PresetError
-from vrestore.fieldplan import FieldWork
-from vrestore.io.decode import DecodeConfig, DecodeReport
+from vrestore.io.decode import DecodeConfig
 from vrestore.io.output import OutputPlan, final_path
-from vrestore.io.still import read_still, write_still
 from vrestore.io.verify import verify_output
 from vrestore.jobs.crew import crew_of, threads_each
 from vrestore.jobs.folder import has_job, job_path
@@ -38,9 +35,9 @@ from vrestore.review.witness import Witness
 from vrestore.runtime.pipeline import stream
 from vrestore.runtime.pool import BufferPool
 from vrestore.runtime.posix import MemoryMeter, lock_file
-from vrestore.runtime.stage import compose
 from vrestore.runtime.threads import torch_threads
 from vrestore.shotlist import read_shots
+from vrestore.stills import restore_still
 from vrestore.survey import find_shots, look_for_bars, look_for_fields, look_up, survey_shots
 
 __all__ = [
@@ -124,7 +121,10 @@ def plan(
     chosen = _preset(preset, overrides)
     info = look_up(source, chosen.input)
     diagnosis = None
-    if chosen.name == presets.DEFAULT and source != "-":
+    if chosen.name == presets.DEFAULT and info.is_still and info.video.stream.codec == "tiff":
+        # Scans; FFmpeg, with which a diagnosis looks, reads neither all of them nor the large ones.
+        chosen = presets.load("still").override_all(chosen.explicit())
+    elif chosen.name == presets.DEFAULT and source != "-":
         diagnosis = examine(source, config=chosen.input, info=info)
         chosen = _diagnosed(chosen, diagnosis)
     shots = None if chosen.cuts.shots is None else read_shots(chosen.cuts.shots)
@@ -135,7 +135,7 @@ def plan(
             output,
             chosen,
             bars=bars,
-            cadence=look_for_fields(info, chosen),
+            cadence=look_for_fields(info, chosen, diagnosis.cadence if diagnosis else None),
             shots=shots,
             diagnosis=diagnosis,
         )
@@ -188,7 +188,7 @@ def restore(
         if before is not None:
             before(planned)
         if planned.output is None:
-            return _restore_still(planned, overwrite)
+            return restore_still(planned, overwrite=overwrite, observer=observer)
         folder = job_path(planned.output)
         if folder is not None and (planned.job.seconds is not None or has_job(folder)):
             return run_job(
@@ -273,34 +273,6 @@ def _restore_video(planned: Plan, overwrite: bool, observer: Observer | None) ->
         sightings=tuple(run.witness.sightings),
         stats=stats,
         pool=run.pool.stats(),
-        peak_rss_bytes=MemoryMeter().peak_bytes,
-    )
-
-
-# --------------------------------------------------------------------------------------- stills
-
-
-def _restore_still(planned: Plan, overwrite: bool) -> Report:
-    output = Path(planned.path)
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists; give -y to replace it")
-    frame, meta = read_still(planned.info.path, max_pixels=planned.preset.input.max_pixels)
-    tally, witness, book = Tally(), Witness(), NoteBook()
-    fields = FieldWork(planned.fields, book) if planned.fields.works else None
-    op = compose(analysis(planned, fields), restoration(planned, book), tally, book.of(witness))
-    results = [*op.push(frame), *op.flush()]
-    (result,) = results
-    write_still(output, result, meta)
-    return Report(
-        plan=planned,
-        decoded=DecodeReport(decoded=1, emitted=1),
-        frames=1,
-        fields=None if fields is None else fields.deinterlaced,
-        shots=1,
-        notes=book.notes(),
-        sightings=tuple(witness.sightings),
-        stats=None,
-        pool=None,
         peak_rss_bytes=MemoryMeter().peak_bytes,
     )
 

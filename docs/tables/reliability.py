@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -163,8 +164,14 @@ def _muxing(job: Path, _: float) -> bool:
 
 
 def _expected(journal: Path) -> int:
-    first = journal.read_bytes().partition(b"\n")[0].partition(b" ")[2]
-    return len(json.loads(first)["segments"])
+    return len(segments_of(journal.parent))
+
+
+def segments_of(job: Path) -> list[dict[str, Any]]:
+    """What the first entry of a job's journal says of its segments."""
+    first = (job / "journal").read_bytes().partition(b"\n")[0].partition(b" ")[2]
+    segments: list[dict[str, Any]] = json.loads(first)["segments"]
+    return segments
 
 
 def _after(condition: Callable[[Path, float], bool], delay: float) -> Callable[[Path, float], bool]:
@@ -240,9 +247,7 @@ def main(arguments: Sequence[str]) -> None:
         subprocess.run(command(source, folder / "out.mkv", "--keep-job"), check=True)
         table["seconds"] = time.monotonic() - began
         table["whole"] = result(folder / "out.mkv")
-        table["segments"] = json.loads(
-            (folder / "out.mkv.job" / "journal").read_bytes().partition(b"\n")[0].partition(b" ")[2]
-        )["segments"]
+        table["segments"] = segments_of(folder / "out.mkv.job")
         table["rows"] = {}
     low, _, high = options.only.partition(":")
     for number in range(int(low or 0), min(int(high or options.kills), options.kills)):
@@ -272,33 +277,72 @@ def print_table(table: dict[str, object]) -> None:
 
 # ---------------------------------------------------------------------------------------- seams
 
-STAGES: tuple[tuple[str, dict[str, object]], ...] = (
-    ("network", {}),
-    ("network, deflicker", {"deflicker.strength": 1}),
-    ("network, stabilise", {"stabilise.strength": 1}),
-    ("network, dirt, scratches", {"dirt.strength": 1, "scratches.strength": 1}),
-    ("network, grain", {"grain.keep": 0.6}),
-)
+LITE: dict[str, object] = {"restore.model": "lite", "restore.strength": 1}
+
+STAGES: tuple[tuple[str, str, dict[str, object]], ...] = (
+    ("network at strength 1", "noise", LITE),
+    ("network, deflicker", "flicker", LITE | {"deflicker.strength": 1}),
+    ("network, stabilise", "weave", LITE | {"stabilise.strength": 1}),
+    ("network, dirt", "dirt", LITE | {"dirt.strength": 1}),
+    ("network, scratches", "scratches", LITE | {"scratches.strength": 1}),
+    ("network, grain made anew", "noise", LITE | {"grain.keep": 1}),
+    ("fading", "faded", {"restore.model": "resize", "fading.levels": 1}),
+    (
+        "all of them, as film-8mm has them",
+        "weave flicker dirt scratches",
+        LITE
+        | {
+            "stabilise.strength": 0.9, "deflicker.strength": 0.9, "dirt.strength": 0.6,
+            "scratches.strength": 0.6, "grain.keep": 0.5,
+        },
+    ),
+)  # fmt: skip
+"""Name, what is wrong with the clip, settings."""
+
+PAN = 240
+"""Frames of the one shot."""
 
 
-SEAMS = (30, 60, 90)
-
-
-def write_pan(path: Path, flicker: float, count: int = 120) -> None:
-    """One shot: a texture that moves by one sample a frame, with noise, and flicker if asked."""
+def write_pan(path: Path, faults: str) -> None:
+    """One shot: a texture that moves by one sample a frame and grows lighter, with noise."""
+    width, height = 160, 120
     noise = np.random.default_rng(9)
-    texture = gliding(1, size=(128 + count, 96), seed=4)[0][0].numpy().astype("f4")
+    texture = gliding(1, size=(width + PAN + 8, height + 8), seed=4)[0][0].numpy().astype("f4")
+    texture += np.linspace(-25, 25, texture.shape[1], dtype="f4")
     with av.open(str(path), "w") as container:
         video = container.add_stream("ffv1", rate=25)
-        video.width, video.height, video.pix_fmt = 128, 96, "yuv420p"
-        for t in range(count):
-            luma = texture[:, t : t + 128] * (1 + flicker * noise.standard_normal())
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        for t in range(PAN):
+            right, down = 0.8 * noise.standard_normal(2) if "weave" in faults else (0.0, 0.0)
+            luma = _at(texture, 4 + down, 4 + t + right, height, width)
+            if "faded" in faults:
+                luma = 60 + 0.5 * luma
+            if "flicker" in faults:
+                luma = luma * (1 + 0.03 * noise.standard_normal())
             luma = luma + 2 * noise.standard_normal(luma.shape)
-            flat = np.concatenate([luma.round().clip(0, 255), np.full((48, 128), 128)])
+            if "scratches" in faults:
+                for column, depth in ((43, 40), (111, -40)):
+                    luma[:, column + t // 40] += depth
+            if "dirt" in faults:
+                for _ in range(noise.poisson(2)):
+                    y, x = noise.integers(height), noise.integers(width)
+                    luma[y : y + 4, x : x + 5] = noise.choice((15, 240))
+            flat = np.concatenate([
+                luma.round().clip(0, 255), np.full((height // 2, width), 128)
+            ])  # fmt: skip
             container.mux(
                 video.encode(av.VideoFrame.from_ndarray(flat.astype("u1"), format="yuv420p"))
             )
         container.mux(video.encode(None))
+
+
+def _at(texture: np.ndarray, y: float, x: float, height: int, width: int) -> np.ndarray:
+    """A window of a texture from (y, x) on, bilinear."""
+    top, left = int(y), int(x)
+    down, right = y - top, x - left
+    part = texture[top : top + height + 1, left : left + width + 1]
+    rows = (1 - down) * part[:-1] + down * part[1:]
+    return (1 - right) * rows[:, :-1] + right * rows[:, 1:]
 
 
 def warping_errors(path: Path) -> list[float]:
@@ -315,23 +359,30 @@ def warping_errors(path: Path) -> list[float]:
 
 def print_seams(work: Path) -> None:
     source = work / "pan.mkv"
-    print("| stages | median of the shot | at renewal points | ratio of the largest |")
-    print("|---|--:|---|--:|")
-    for name, settings in STAGES:
+    print("| stages | clip | median of the shot | at renewal points | largest ratio | largest "
+          "elsewhere |")  # fmt: skip
+    print("|---|---|--:|---|--:|--:|")
+    for name, faults, settings in STAGES:
         output = work / "seams.mkv"
-        write_pan(source, 0.02 if "deflicker" in name else 0.0)
+        write_pan(source, faults)
         vrestore.restore(
-            str(source), str(output), preset="plain", overwrite=True, restart=True,
+            str(source), str(output), preset="plain", overwrite=True, restart=True, keep_job=True,
             overrides={
-                "restore.model": "lite", "encode.encoder": "ffv1", "run.segment_seconds": 1.2,
-                "cuts.detect": False, "run.threads": 1, **settings,
+                "encode.encoder": "ffv1", "run.segment_seconds": 2.4, "cuts.detect": False,
+                "run.threads": 1, **settings,
             },
         )  # fmt: skip
         errors = warping_errors(output)
-        seams = [errors[frame - 1] for frame in SEAMS]
+        renewals = {s["start"] for s in segments_of(work / "seams.mkv.job") if s["renewal"]}
+        seams = [errors[frame - 1] for frame in sorted(renewals)]
+        others = [error for frame, error in enumerate(errors, start=1) if frame not in renewals]
         usual = float(np.median(errors))
         listed = ", ".join(f"{seam:.3f}" for seam in seams)
-        print(f"| {name} | {usual:.3f} | {listed} | {max(seams) / usual:.2f} |", flush=True)
+        print(
+            f"| {name} | {faults} | {usual:.3f} | {listed} | {max(seams) / usual:.2f} "
+            f"| {max(others) / usual:.2f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

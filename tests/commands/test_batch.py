@@ -164,7 +164,7 @@ def test_several_files_need_a_folder(folder: Path, capsys: pytest.CaptureFixture
 def test_a_defect_in_one_job_is_its_failure_alone(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def job(source: str, target: str) -> object:
+    def job(source: str, target: str, threads: int | None) -> object:
         asked.append(source)
         raise ZeroDivisionError("oh")
 
@@ -182,7 +182,7 @@ def test_a_defect_in_one_job_is_its_failure_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", [StoppedError("stopped; kept"), KeyboardInterrupt()])
 def test_a_stop_ends_the_batch_and_the_rest_is_listed(tmp_path: Path, stop: BaseException) -> None:
-    def job(source: str, target: str) -> object:
+    def job(source: str, target: str, threads: int | None) -> object:
         raise stop
 
     done = restore_all(
@@ -240,3 +240,65 @@ def test_each_file_is_taken_once_and_again_only_after_it_was_away(tmp_path: Path
     arrivals.close()  # type: ignore[attr-defined]
     with pytest.raises(InputError, match="not a folder"):
         next(watched([str(tmp_path / "absent")]))
+
+
+# ------------------------------------------------------------------------------------ pictures
+
+
+def test_pictures_are_restored_side_by_side_and_one_that_fails_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("a.png", "b.jpg", "d.bmp", "e.webp"):
+        Image.fromarray(np.full((9, 12, 3), 77, np.uint8)).save(source / name)
+    (source / "c.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    flags = ["-n", "resize", "-s", "2", "-Z", "plain", "--threads", "3"]
+    assert main(["run", str(source), "-o", f"{out}/", *flags]) == 3
+    told = capsys.readouterr().err
+    assert "5 files: 4 done, 1 FAILED" in told
+    assert "24x18 in" in told
+    # A kind that nothing writes becomes PNG.
+    assert sorted(path.name for path in out.iterdir()) == ["a.png", "b.jpg", "d.png", "e.webp"]
+    with Image.open(out / "d.png") as image:
+        assert image.size == (24, 18)
+
+
+def test_several_pictures_share_the_threads_and_run_at_once(tmp_path: Path) -> None:
+    lock, now, most, given = threading.Lock(), 0, 0, []
+
+    def job(source: str, target: str, threads: int | None) -> object:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+            given.append(threads)
+        time.sleep(0.05)
+        with lock:
+            now -= 1
+        raise VRestoreError("no")
+
+    names = [f"{number}.png" for number in range(6)]
+    done = restore_all(
+        names,
+        str(tmp_path / "out"),
+        job,  # type: ignore[arg-type]
+        overwrite=False,
+        tell=lambda words: None,
+        threads=4,
+    )
+    assert [entry.source for entry in done] == names
+    assert most > 1
+    assert set(given) == {1}
+    # Films have the machine alone.
+    given.clear()
+    restore_all(
+        ["a.mkv", "b.mkv"],
+        str(tmp_path / "films"),
+        job,  # type: ignore[arg-type]
+        overwrite=False,
+        tell=lambda words: None,
+        threads=4,
+    )
+    assert given == [None, None]

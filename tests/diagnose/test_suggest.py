@@ -138,6 +138,13 @@ def test_fields_come_before_wear(kind):
     assert chosen(media, cadence(kind), WORN, GRAIN).startswith("dvd-")
 
 
+def test_what_may_be_combs_is_no_wear():
+    media = info(720, 576, codec="h264")
+    doubtful = cadence(CadenceKind.BLENDED, confidence=0.4)
+    assert not chosen(media, doubtful, WORN, GRAIN).startswith("film-")
+    assert chosen(media, replace(doubtful, confidence=0.53), WORN, GRAIN) == "tv-old"
+
+
 def test_a_lamp_trembles_everywhere_and_motion_does_not():
     flicker = {"flicker": 0.02}
     names = {

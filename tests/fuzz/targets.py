@@ -18,21 +18,32 @@ from pathlib import Path
 
 from vrestore import preset, shotlist
 from vrestore.errors import InputError, ModelError, OutputError, PresetError, VRestoreError
+from vrestore.fieldplan import FieldsKnown
 from vrestore.io import ebml
 from vrestore.io.accounts import DecodeReport
+from vrestore.io.cutoff import missing_bytes
 from vrestore.io.decode import DecodeConfig, Decoder
+from vrestore.io.dpx import parse_dpx_header
 from vrestore.io.probe import probe
-from vrestore.io.sequence import parse_dpx_header
 from vrestore.io.still import read_still
 from vrestore.io.timestamps import parse_seconds
-from vrestore.jobs.entries import Beginning, Made
+from vrestore.jobs.entries import (
+    Beginning,
+    Made,
+    parse_beginning,
+    parse_finishing,
+    parse_made,
+)
 from vrestore.jobs.folder import JobFolder
 from vrestore.jobs.journal import read_entries
 from vrestore.jobs.segments import Segment
 from vrestore.jobs.status import status_of
+from vrestore.limits import printable
 from vrestore.models import registry
 from vrestore.models.single import ncnnfile
 from vrestore.ops.cutlist import MarkCuts, parse_cuts
+from vrestore.ops.fieldfound import FieldRun
+from vrestore.ops.pulldown import PairRun
 from vrestore.preset import Setting
 from vrestore.review.embedded import parse_settings
 from vrestore.review.page.account import record_page
@@ -170,6 +181,33 @@ def run_journal(data: bytes) -> None:
     DecodeReport(**dict(begun.decoded))
 
 
+def run_entries(data: bytes) -> None:
+    """One entry for each reader, past what a journal's checksums and order let through."""
+    try:
+        entry = json.loads(text(data))
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(entry, dict):
+        return
+    for parse in (parse_beginning, lambda entry: parse_made(entry, 2), parse_finishing):
+        try:
+            parse(entry)
+        except ValueError:
+            continue
+
+
+def run_cutoff(data: bytes) -> None:
+    assert missing_bytes(scratch(data, ".any")) >= 0
+
+
+def run_printable(data: bytes) -> None:
+    """Nothing that a terminal obeys, whatever a journal says; and nothing lost."""
+    words = text(data)
+    shown = printable(words)
+    assert all(sign >= " " and not "\x7f" <= sign <= "\x9f" for sign in shown)
+    assert len(shown) >= len(words)
+
+
 def run_markup(data: bytes) -> None:
     """Whatever text there is: no markup of its own comes out, and no script ends early."""
     words = text(data)
@@ -246,8 +284,11 @@ def _journal() -> bytes:
         source="a.mkv", output="b.mkv", preset="plain", toml="schema = 1\n", overwrite=False,
         conditions={"source": "5 bytes"}, shots="schema = 1\n[[shot]]\nstart = 0\n",
         segments=(
-            Segment(number=0, start=0, stop=5, renewal=False, **ranges),
-            Segment(number=1, start=5, stop=9, renewal=True, **ranges),
+            Segment(number=0, start=0, stop=5, renewal=False, next_from=2, **ranges),
+            Segment(number=1, start=5, stop=9, renewal=True, next_from=9, **ranges),
+        ),
+        fields=FieldsKnown(
+            runs=(FieldRun(0, 5, False, False), FieldRun(5, 0, True, True)), pairs=(PairRun(0, 4),)
         ),
         decoded=asdict(DecodeReport()), steady=True,
     )  # fmt: skip
@@ -263,6 +304,25 @@ def _journal() -> bytes:
         {"entry": "finishing", "bytes": 7},
     )
     return b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
+
+
+def _entries() -> tuple[bytes, ...]:
+    made = []
+    for line in _journal().splitlines():
+        entry = json.loads(line)
+        del entry["entry"]
+        entry.pop("form", None)
+        made.append(json.dumps(entry).encode())
+    return tuple(made)
+
+
+def _containers() -> tuple[bytes, ...]:
+    """Beginnings of Matroska, MP4, QuickTime and AVI files, whole and cut off."""
+    box = b"\0\0\0\x10ftypisom\0\0\2\0"
+    media = b"\0\0\0\x01mdat" + (40).to_bytes(8, "big") + bytes(24)
+    riff = b"RIFF" + (20).to_bytes(4, "little") + b"AVI LIST" + bytes(12)
+    whole = (_matroska(), box + media, b"\0\0\0\x08wide" + media, riff)
+    return (*whole, *(data[:-5] for data in whole))
 
 
 def _shipped(folder: Path) -> tuple[bytes, ...]:
@@ -315,6 +375,14 @@ TARGETS: dict[str, Target] = {
         run_journal, (_journal(), b'{"a": [1, 2]}\n{"b'), (VRestoreError,),
         ("segments", "notes", "decoded", "conditions", "number", "../", "://"), length=8192,
     ),
+    "entries": Target(
+        run_entries, _entries(), (), ("segments", "notes", "decoded", "conditions", "curves"),
+        length=8192,
+    ),
+    "cutoff": Target(
+        run_cutoff, _containers(), (), ("ftyp", "moov", "mdat", "wide", "RIFF", "AVI ", "JUNK"),
+    ),
+    "printable": Target(run_printable, (b"a\x1b[2J\x9b31m\xe2\x80\xae.mkv", b"\r\n\x07\x7f")),
     "markup": Target(run_markup, (b"<b>&amp;\"'</script>", b"\xe2\x80\xa8\0")),
     "record": Target(run_record, (b'{"output": {"path": "a"}}',), length=16384),
 }  # fmt: skip

@@ -12,8 +12,9 @@ from PIL import Image
 
 from vrestore.errors import InputError
 from vrestore.io.decode import DecodeConfig, Decoder
+from vrestore.io.dpx import read_dpx_header
 from vrestore.io.probe import probe
-from vrestore.io.sequence import find_sequence, is_pattern, read_dpx_header
+from vrestore.io.sequence import find_sequence, is_pattern
 from vrestore.media import ColorModel, Matrix, Primaries, Provenance, Transfer
 
 PIXELS = np.random.default_rng(0).integers(0, 2**16, (5, 18, 36, 3)).astype(np.uint16)

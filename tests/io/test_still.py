@@ -1,5 +1,6 @@
 """Single pictures, there and back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
+from PIL.TiffImagePlugin import IFDRational
 
 from vrestore.errors import EncodeError, InputError, OutputError
 from vrestore.io.probe import probe
-from vrestore.io.still import StillMeta, read_still, write_still
+from vrestore.io.still import read_still
+from vrestore.io.stillmeta import StillMeta
+from vrestore.io.stillwrite import write_still
+from vrestore.io.tiffout import is_big, write_tiff
 from vrestore.media import ColorModel, Frame, Matrix, Range, SampleFormat
 
 RNG = np.random.default_rng(0)
@@ -111,24 +116,29 @@ def test_profile_goes_with_a_16_bit_picture(tmp_path: Path, suffix: str) -> None
     assert back.dpi == pytest.approx((300, 300), abs=0.1)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_are_turned_upright_and_said_to_be(
-    tmp_path: Path, orientation: int, deep: bool
+    tmp_path: Path, orientation: int, deep: bool, suffix: str
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    source = tmp_path / "turned.png"
+    source = tmp_path / f"turned.{suffix}"
     stored = pixels(1, 16 if deep else 8)[..., 0]
-    Image.fromarray(stored).save(source, exif=exif)
-    with Image.open(source) as image:
-        expected = np.array(ImageOps.exif_transpose(image))
+    how = {"exif": exif} if suffix == "png" else {"tiffinfo": {0x0112: orientation}}
+    Image.fromarray(stored).save(source, **how)
+    # Of the samples, not of the file: Pillow turns some kinds of files itself.
+    numbers = Image.fromarray(np.arange(stored.size, dtype=np.int32).reshape(stored.shape))
+    numbers.getexif()[0x0112] = orientation
+    expected = stored.ravel()[np.array(ImageOps.exif_transpose(numbers))]
     frame, meta = read_still(source)
     assert torch.equal(frame.planes[0], torch.from_numpy(expected))
     assert (probe(str(source)).video.width, frame.width) == (expected.shape[1],) * 2
-    write_still(tmp_path / "upright.png", frame, meta)
-    with Image.open(tmp_path / "upright.png") as image:
+    write_still(tmp_path / f"upright.{suffix}", frame, meta)
+    with Image.open(tmp_path / f"upright.{suffix}") as image:
         assert image.getexif().get(0x0112, 1) == 1
+        assert np.array_equal(np.array(image), expected)
 
 
 def test_a_jpeg_is_full_range_rgb(tmp_path: Path) -> None:
@@ -173,8 +183,6 @@ def test_any_size_survives_a_16_bit_png(width: int, height: int, channels: int) 
             torch.from_numpy(rng.integers(0, 2**16, (height, width)).astype(np.uint16))
             for _ in range(channels)
         )
-        from dataclasses import replace
-
         target = Path(folder) / "out.png"
         write_still(target, replace(frame, planes=planes, format=layout))
         assert io.BytesIO(target.read_bytes()).read(4) == b"\x89PNG"
@@ -204,3 +212,168 @@ def test_animations_and_other_files_are_no_stills(tmp_path: Path) -> None:
         read_still(tmp_path / "text.png")
     with pytest.raises(InputError):
         read_still(tmp_path / "absent.png")
+
+
+# ------------------------------------------------------------------------- what goes with it
+
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
+    b'syntax-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+    b'tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def a_photograph(path: Path) -> None:
+    """A JPEG as a camera writes it: turned, with a preview, a place and an editor's notes."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0132], exif[0x0112] = "A camera", "2001:02:03 04:05:06", 6
+    camera = {0x829A: IFDRational(1, 50), 0xA002: 35, 0xA003: 17, 0x9286: b"ASCII\0\0\0by"}
+    exif.get_ifd(0x8769).update(camera)
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 12.0, 3.0)})
+    exif[0x8769] = exif[0x8825] = 0
+    picture = Image.fromarray(pixels(3, 8))
+    picture.save(path, icc_profile=ICC, exif=exif, dpi=(240, 240), xmp=XMP)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "jpg"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_everything_a_camera_says_is_kept(tmp_path: Path, suffix: str, depth: int) -> None:
+    if depth == 16 and suffix in ("webp", "jpg"):
+        return
+    a_photograph(tmp_path / "photo.jpg")
+    frame, meta = read_still(tmp_path / "photo.jpg")
+    assert (frame.width, frame.height) == (17, 35)
+    if depth == 16:
+        deep = replace(frame.format, depth=16)
+        planes = tuple(p.to(torch.int32).mul(257).to(torch.uint16) for p in frame.planes)
+        frame = replace(frame, planes=planes, format=deep)
+    target = tmp_path / f"out.{suffix}"
+    write_still(target, frame, meta)
+    with Image.open(target) as image:
+        exif = image.getexif()
+        assert exif[0x010F] == "A camera"
+        assert exif.get(0x0112, 1) == 1
+        camera, place = exif.get_ifd(0x8769), exif.get_ifd(0x8825)
+        assert camera[0x829A] == pytest.approx(1 / 50)
+        assert camera[0x9286] == b"ASCII\0\0\0by"
+        # It names the size of the picture that it goes with.
+        assert (camera[0xA002], camera[0xA003]) == (17, 35)
+        assert place[1] == "N"
+        assert [float(part) for part in place[2]] == [48.0, 12.0, 3.0]
+        assert image.info["icc_profile"] == ICC
+        packet = image.info.get("xmp") or image.info["XML:com.adobe.xmp"].encode()
+        assert packet == XMP.replace(b'"6"', b'"1"')
+        assert image.size == (17, 35)
+        image.load()
+        assert image.size == (17, 35)
+    back, again = read_still(target)
+    assert (back.width, back.height) == (17, 35)
+    assert again.exif == meta.exif or suffix == "tif" or again.exif is not None
+    if suffix != "webp":
+        assert again.dpi == pytest.approx((240, 240), abs=0.1)
+
+
+def test_tags_of_a_scan_s_storage_do_not_travel(tmp_path: Path) -> None:
+    source = tmp_path / "scan.tif"
+    Image.fromarray(pixels(3, 8)).save(source, tiffinfo={271: "A scanner", 278: 4})
+    frame, meta = read_still(source)
+    assert meta.dpi is None
+    write_still(tmp_path / "out.jpg", frame, meta)
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert set(image.getexif()) == {271}
+
+
+def test_a_bigtiff_is_a_tiff_with_everything(tmp_path: Path) -> None:
+    a_photograph(tmp_path / "photo.jpg")
+    frame, meta = read_still(tmp_path / "photo.jpg")
+    samples = np.stack([plane.numpy() for plane in frame.planes], axis=-1)
+    target = tmp_path / "big.tif"
+    write_tiff(target, frame.format, (17, 35), [samples[:9], samples[9:]], meta, big=True)
+    assert target.read_bytes()[:4] == b"II+\0"
+    import tifffile
+
+    with tifffile.TiffFile(target) as file:
+        assert np.array_equal(file.asarray(), samples)
+        tags = file.pages[0].tags
+        assert tags[271].value == "A camera"
+        assert tags[34665].value["ExposureTime"] == (1, 50)
+        assert tags[34853].value["GPSLatitudeRef"] == "N"
+        assert tags[34675].value == ICC
+    assert not is_big(frame.format, (30_000, 20_000))
+    assert is_big(frame.format, (60_000, 40_000))
+    assert is_big(replace(frame.format, depth=16), (30_000, 24_000))
+
+
+def test_cmyk_goes_through_its_profile_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "plain.tif"
+    Image.new("CMYK", (8, 8), (0, 200, 200, 0)).save(path)
+    _, meta = read_still(path)
+    assert "without a profile" in meta.notes[0]
+    assert any("CMYK" in guess for guess in probe(str(path)).guesses)
+    lab = tmp_path / "lab.tif"
+    Image.new("LAB", (8, 8), (128, 128, 128)).save(lab)
+    frame, meta = read_still(lab)
+    assert [abs(int(plane[4, 4]) - 119) <= 2 for plane in frame.planes] == [True] * 3
+    assert meta.icc is None
+    assert "Lab" in meta.notes[0]
+
+
+def test_premultiplied_alpha_is_divided_out(tmp_path: Path) -> None:
+    import tifffile
+
+    samples = np.full((8, 8, 4), (50, 100, 25, 128), np.uint8)
+    tifffile.imwrite(tmp_path / "p.tif", samples, photometric="rgb", extrasamples=("assocalpha",))
+    frame, _ = read_still(tmp_path / "p.tif")
+    assert frame.format.alpha
+    assert [abs(int(p[0, 0]) - c) <= 1 for p, c in zip(frame.planes, (100, 199, 50, 128),
+                                                       strict=True)] == [True] * 4  # fmt: skip
+
+
+def test_what_a_phone_adds_to_a_jpeg_is_no_second_picture(tmp_path: Path) -> None:
+    first, second = (Image.fromarray(pixels(3, 8)) for _ in range(2))
+    first.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[second])
+    frame, _ = read_still(tmp_path / "phone.jpg")
+    with Image.open(tmp_path / "phone.jpg") as image:
+        assert same(frame, np.array(image))
+    assert probe(str(tmp_path / "phone.jpg")).is_still
+
+
+def test_animated_webp_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(pixels(3, 8)) for _ in range(3)]
+    pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:])
+    with pytest.raises(InputError, match="animation of 3 pictures"):
+        probe(str(tmp_path / "a.webp"))
+
+
+def test_quality_and_subsampling_are_those_asked_for(tmp_path: Path) -> None:
+    frame, _ = a_frame(tmp_path, 3, 8)
+    sizes = {}
+    for quality in (None, 0.0, 18.0, 40.0):
+        write_still(tmp_path / "out.jpg", frame, quality=quality)
+        sizes[quality] = (tmp_path / "out.jpg").stat().st_size
+    assert sizes[0.0] > sizes[None] > sizes[18.0] > sizes[40.0]
+    for name, factors in (("4:4:4", (1, 1)), ("4:2:2", (2, 1)), ("4:2:0", (2, 2))):
+        write_still(tmp_path / "out.jpg", frame, subsampling=name)
+        with Image.open(tmp_path / "out.jpg") as image:
+            assert image.layer[0][1:3] == factors  # type: ignore[attr-defined]
+    write_still(tmp_path / "lossy.webp", frame, quality=30.0)
+    write_still(tmp_path / "lossless.webp", frame)
+    assert not same(read_still(tmp_path / "lossy.webp")[0], a_stack(frame))
+    assert same(read_still(tmp_path / "lossless.webp")[0], a_stack(frame))
+
+
+def a_stack(frame: Frame) -> np.ndarray:
+    return np.stack([plane.numpy() for plane in frame.planes], axis=-1)
+
+
+def test_a_png_of_photographs_is_as_small_as_pillow_s(tmp_path: Path) -> None:
+    y, x = np.mgrid[:256, :256]
+    smooth = np.stack([128 + 90 * np.sin((x + 9 * c) / 31) * np.cos(y / 23) for c in range(3)], -1)
+    samples = (smooth + RNG.normal(0, 1.5, smooth.shape)).astype(np.uint8)
+    Image.fromarray(samples).save(tmp_path / "pillow.png")
+    frame, _ = read_still(tmp_path / "pillow.png")
+    write_still(tmp_path / "ours.png", frame)
+    assert same(read_still(tmp_path / "ours.png")[0], samples)
+    ours, theirs = ((tmp_path / f"{n}.png").stat().st_size for n in ("ours", "pillow"))
+    assert ours < 1.05 * theirs

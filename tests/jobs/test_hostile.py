@@ -75,6 +75,13 @@ def test_what_a_journal_says_is_checked(job, capsys):
     JobFolder.look(job)
 
 
+def test_what_cannot_be_read_can_be_begun_anew(run, job, tmp_path):
+    rewrite(job, 0, {"segments": []})
+    with pytest.raises(OutputError, match="--restart begins anew"):
+        run(tmp_path / "out.mkv")
+    assert run(tmp_path / "out.mkv", restart=True).frames == 50
+
+
 def test_a_journal_from_before_there_were_workers_is_gone_on_with(run, job, tmp_path):
     entries, _ = read_entries(job / "journal")
     for entry in entries:

@@ -126,3 +126,24 @@ def test_odd_sizes_and_other_facts_of_a_frame_are_kept(make_frames: MakeFrames):
     assert [(f.timestamp, f.index, f.duration) for f in made] == [
         (f.timestamp, f.index, f.duration) for f in frames
     ]
+
+
+def test_what_the_network_does_in_the_large_does_not_wander(make_frames: MakeFrames):
+    # The same wrong shade on everything that moves: no averaging along the motion takes it away.
+    wide = scene(64, 160)
+    shade = torch.nn.functional.avg_pool2d(wide.flip(-1), 9, 1, 4) - 0.5
+    truth = [wide[:, :, 2 * t : 2 * t + 96] for t in range(8)]
+    drawn = [0.5 * shade[:, :, 2 * t : 2 * t + 96] for t in range(8)]
+    made = run(steadier(Drawing(drawn)), shot(make_frames, truth))
+    blocks = [
+        torch.nn.functional.avg_pool2d(error, 8).std(0).mean()
+        for error in (made - torch.stack(truth), torch.stack(drawn))
+    ]
+    assert blocks[0] < 0.5 * blocks[1]
+
+
+def test_a_network_that_means_to_change_colour_is_let(make_frames: MakeFrames):
+    dark = 0.3 * scene()
+    lighter = [torch.full_like(dark, 0.5)] * 4
+    made = run(steadier(Drawing(lighter)), shot(make_frames, [dark] * 4))
+    assert (made - dark).mean() > 0.45

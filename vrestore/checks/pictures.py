@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from vrestore.checks.expected import Expected
 from vrestore.checks.verdict import Check, Outcome, checked
 from vrestore.errors import InputError
+from vrestore.io.scan import open_rows
 from vrestore.io.sequence import find_sequence, is_pattern
 from vrestore.io.still import read_still
 from vrestore.media import MediaInfo
 from vrestore.wiring import probe
 
 __all__ = ["sequence_checks", "still_checks"]
+
+_ROWS = 256
+"""Of a large scan that are read at a time."""
 
 
 def sequence_checks(output: str, info: MediaInfo, expected: Expected | None) -> Iterator[Check]:
@@ -52,8 +57,11 @@ def sequence_checks(output: str, info: MediaInfo, expected: Expected | None) -> 
 
 
 def still_checks(output: str, info: MediaInfo, source: str | None) -> Iterator[Check]:
-    """A still reads, and has the shape, profile and EXIF block of its source."""
-    picture, meta = read_still(output)
+    """A still reads, and has the shape, profile, EXIF block and XMP packet of its source."""
+    with closing(open_rows(output)) as picture:
+        for top in range(0, picture.height, _ROWS):
+            picture.frame(top, min(top + _ROWS, picture.height))
+    meta = picture.meta
     told = f"{picture.width}x{picture.height}, {picture.format}"
     yield Check(name="picture", outcome=Outcome.OK, told=told)
     if source is None:
@@ -62,7 +70,8 @@ def still_checks(output: str, info: MediaInfo, source: str | None) -> Iterator[C
         return
     if not probe(source).is_still:
         raise InputError(f"{source} is no still, and {output} is one")
-    before, said = read_still(source)
+    with closing(open_rows(source)) as before:
+        said = before.meta
     failures = []
     ratio = picture.width * before.height / (picture.height * before.width)
     if abs(ratio - 1) > 2 / min(before.width, before.height, picture.width, picture.height):
@@ -78,4 +87,6 @@ def still_checks(output: str, info: MediaInfo, source: str | None) -> Iterator[C
         lost.append("the ICC profile is missing or another one")
     if said.exif is not None and meta.exif is None:
         lost.append("the EXIF block is missing")
+    if said.xmp is not None and meta.xmp is None:
+        lost.append("the XMP packet is missing")
     yield from checked("against: tags", lost, "profile and EXIF as in the source")

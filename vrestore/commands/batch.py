@@ -1,4 +1,4 @@
-"""Several sources in one command: folders, globs, lists; each its own job, one by one."""
+"""Several sources in one command: folders, globs, lists; each its own job."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import typer
 
-from vrestore.commands.gathering import collect, is_glob, watched
+from vrestore import display
+from vrestore.commands.gathering import PICTURE_SUFFIXES, collect, is_glob, watched
 from vrestore.commands.recording import write_record
-from vrestore.describe import columns
 from vrestore.errors import OutputError, PresetError, StoppedError, VRestoreError
 from vrestore.io.sequence import is_pattern
-from vrestore.io.still import STILL_SUFFIXES
+from vrestore.io.stillkinds import STILL_SUFFIXES
+from vrestore.runtime.beside import side_by_side
 
 if TYPE_CHECKING:
     from vrestore.report import Report
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Entry",
     "Fate",
+    "Job",
     "failure_of",
     "is_batch",
     "place_of",
@@ -33,6 +37,10 @@ __all__ = [
     "run_batch",
     "summary",
 ]
+
+
+Job = Callable[[str, str, "int | None"], "Report"]
+"""Restores (source, target) with so many threads; None is for a job that has the machine alone."""
 
 
 class Fate(Enum):
@@ -83,8 +91,9 @@ def is_batch(sources: Sequence[str], output: str | None, *, watch: bool) -> bool
 def run_batch(
     sources: Sequence[str],
     output: str,
-    job: Callable[[str, str], Report],
+    job: Job,
     *,
+    threads: int | None,
     watch: bool,
     overwrite: bool,
     record: bool,
@@ -93,11 +102,12 @@ def run_batch(
     """What `run` does where it is given many: a table at the end, and one exit status.
 
     `job` restores (source, target); with `record` the record of each is written beside its output.
+    Pictures are restored side by side, sharing `threads`.
     Raises the family of errors that the failures have in common, else VRestoreError.
     """
 
-    def whole_job(source: str, target: str) -> Report:
-        report = job(source, target)
+    def whole_job(source: str, target: str, threads: int | None) -> Report:
+        report = job(source, target, threads)
         if record:
             write_record(report, sightings=report.sightings)
         return report
@@ -107,13 +117,14 @@ def run_batch(
         found,
         output,
         whole_job,
+        threads=threads,
         overwrite=overwrite,
-        tell=lambda words: typer.echo(words, err=True),
+        tell=display.tell,
     )
     if as_json:
         typer.echo(json.dumps({"event": "batch", "files": [entry.facts for entry in entries]}))
     else:
-        typer.echo(summary(entries), err=True)
+        display.tell(summary(entries))
     error = failure_of(entries)
     if error is not None:
         raise error
@@ -122,14 +133,15 @@ def run_batch(
 def place_of(source: str, output: str, taken: Iterable[str] = ()) -> str:
     """Where the result of a source goes: into the folder `output`, or where its `*` says.
 
-    `DIR` means `DIR/*.mkv`; stills keep their kind.  A second source of the same name keeps its
-    ending in front.  Raises PresetError where the result would replace its source.
+    `DIR` means `DIR/*.mkv`; stills keep their kind, or become PNG where it cannot be written.
+    A second source of the same name keeps its ending in front.  Raises PresetError where the
+    result would replace its source.
     """
     path = Path(source.replace("%", "_") if is_pattern(source) else source)
     pattern = output
     if "*" not in os.path.basename(output):
         suffix = path.suffix.lower()
-        kind = suffix if suffix in STILL_SUFFIXES else ".mkv"
+        kind = suffix if suffix in STILL_SUFFIXES else ".png" if _is_picture(source) else ".mkv"
         pattern = str(Path(output) / f"*{kind}")
     if os.path.basename(pattern).count("*") != 1:
         raise PresetError(f"-o {output}: give a folder, or a name with one * for the source's name")
@@ -153,40 +165,89 @@ def place_of(source: str, output: str, taken: Iterable[str] = ()) -> str:
 def restore_all(
     sources: Iterable[str],
     output: str,
-    job: Callable[[str, str], Report],
+    job: Job,
     *,
     overwrite: bool,
     tell: Callable[[str], None],
+    threads: int | None = None,
 ) -> list[Entry]:
-    """One job after the other; what fails does not stop the rest.
+    """One job after the other, pictures side by side; what fails does not stop the rest.
 
-    `job` restores (source, target); `tell` is given a sentence before each.  Ctrl-C or a stop that
-    can be resumed ends the batch: the rest is in the result as not begun.
+    `tell` is given a sentence before each; `threads` are shared by what runs side by side, None
+    for one per core.  Ctrl-C or a stop that can be resumed ends the batch: the rest is in the
+    result as not begun.
     """
     folder = os.path.dirname(output) if "*" in os.path.basename(output) else output
     try:
         os.makedirs(folder or ".", exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made: {error.strerror}") from error
-    entries: list[Entry] = []
-    stopped = False
+    batch = _Batch(job, threads, tell)
+    # Nobody knows what a watched folder would bring, so nothing of it waits for company.
+    known = isinstance(sources, Sequence)
     for source in _until_interrupted(sources):
-        taken = [entry.target for entry in entries]
-        entry = _begun(source, output, taken)
-        if stopped or entry.fate is Fate.FAILED:
-            entries.append(entry)
-            continue
-        if os.path.lexists(entry.target) and not overwrite:
-            told = "its output is there already; -y makes it again"
-            entries.append(_ended(entry, Fate.KEPT, told))
-            continue
-        tell(f"[{len(entries) + 1}] {source} -> {entry.target}")
-        made = _made(entry, job)
-        entries.append(made)
-        stopped = made.fate is Fate.STOPPED
-        if stopped and not isinstance(sources, Sequence):
-            break  # Nobody knows what a watched folder would bring.
-    return entries
+        entry = _begun(source, output, [each.target for each in batch.entries])
+        if entry.fate is not Fate.FAILED and os.path.lexists(entry.target) and not overwrite:
+            entry = _ended(entry, Fate.KEPT, "its output is there already; -y makes it again")
+        batch.add(entry, may_wait=known and _is_picture(source))
+        if batch.stopped and not known:
+            break
+    batch.restore_waiting()
+    return batch.entries
+
+
+class _Batch:
+    """Entries in the order of their sources, restored as they come or side by side."""
+
+    def __init__(self, job: Job, threads: int | None, tell: Callable[[str], None]) -> None:
+        self.entries: list[Entry] = []
+        self.stopped = False
+        """Whether nothing more is to be begun."""
+
+        self._job, self._threads, self._tell = job, threads, tell
+        self._waiting: list[int] = []
+
+    def add(self, entry: Entry, *, may_wait: bool) -> None:
+        """Restores it, or lets it wait for others that can be restored beside it."""
+        self.entries.append(entry)
+        place = len(self.entries) - 1
+        if entry.fate is not Fate.WAITING or self.stopped:
+            return
+        if may_wait:
+            self._waiting.append(place)
+            return
+        self.restore_waiting()
+        if not self.stopped:
+            self._restore(place, None)
+
+    def restore_waiting(self) -> None:
+        """Restores everything that waits."""
+        places, self._waiting = self._waiting, []
+        if len(places) == 1:
+            self._restore(places[0], None)
+            return
+        # torch must not be loaded before the process is tuned (cli.py).
+        from vrestore.runtime.threads import ThreadBudget
+
+        count, each = ThreadBudget.beside(self._threads, len(places))
+        try:
+            side_by_side(places, partial(self._restore, threads=each), count)
+        except KeyboardInterrupt:
+            self.stopped = True
+        rest = [place for place in places if self.entries[place].fate is Fate.WAITING]
+        if self.stopped and rest:
+            self.entries[rest[0]] = _ended(
+                self.entries[rest[0]], Fate.STOPPED, "stopped by the user"
+            )
+
+    def _restore(self, place: int, threads: int | None) -> None:
+        entry = self.entries[place]
+        if self.stopped:
+            return
+        self._tell(f"[{place + 1}] {entry.source} -> {entry.target}")
+        made = _made(entry, self._job, threads)
+        self.entries[place] = made
+        self.stopped = self.stopped or made.fate is Fate.STOPPED
 
 
 def _until_interrupted(sources: Iterable[str]) -> Iterator[str]:
@@ -201,6 +262,9 @@ def summary(entries: Sequence[Entry]) -> str:
     counts = {fate: sum(entry.fate is fate for entry in entries) for fate in Fate}
     parts = [f"{count} {fate.value}" for fate, count in counts.items() if count]
     head = f"{len(entries)} file{'s' * (len(entries) != 1)}: {', '.join(parts) or 'none'}"
+    # torch must not be loaded before the process is tuned (cli.py).
+    from vrestore.describe import columns
+
     return f"{columns(rows, '  ')}\n{head}" if rows else head
 
 
@@ -233,10 +297,15 @@ def _begun(source: str, output: str, taken: Sequence[str]) -> Entry:
         return Entry(source=source, target="", fate=Fate.FAILED, told=str(error), error=error)
 
 
-def _made(entry: Entry, job: Callable[[str, str], Report]) -> Entry:
+def _is_picture(source: str) -> bool:
+    return Path(source).suffix.lower() in PICTURE_SUFFIXES and not is_pattern(source)
+
+
+def _made(entry: Entry, job: Job, threads: int | None) -> Entry:
+    began = monotonic()
     try:
         try:
-            report = job(entry.source, entry.target)
+            report = job(entry.source, entry.target, threads)
         except ExceptionGroup as group:
             # Where several stages failed by themselves, the first in time is the cause.
             raise group.exceptions[0] from group
@@ -247,7 +316,11 @@ def _made(entry: Entry, job: Callable[[str, str], Report]) -> Entry:
     except Exception as error:  # noqa: BLE001 - one file's defect must not end the batch
         told = f"{type(error).__name__}: {error} (a defect of vrestore)"
         return _ended(entry, Fate.FAILED, told, VRestoreError(told))
-    elapsed = report.stats.elapsed_seconds if report.stats is not None else 0.0
+    if report.stats is None:
+        width, height = report.plan.size.output
+        told = f"{width}x{height} in {monotonic() - began:.1f} s"
+        return _ended(entry, Fate.DONE, "; ".join((told, *map(str, report.plan.losses))))
+    elapsed = report.stats.elapsed_seconds
     return _ended(entry, Fate.DONE, f"{report.frames} frames in {elapsed:.1f} s")
 
 

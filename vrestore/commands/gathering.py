@@ -11,9 +11,9 @@ from pathlib import Path
 
 from vrestore import limits
 from vrestore.errors import InputError
-from vrestore.io.still import STILL_SUFFIXES
+from vrestore.io.stillkinds import STILL_SUFFIXES
 
-__all__ = ["VIDEO_SUFFIXES", "collect", "is_glob", "watched"]
+__all__ = ["PICTURE_SUFFIXES", "VIDEO_SUFFIXES", "collect", "is_glob", "watched"]
 
 VIDEO_SUFFIXES = frozenset({
     ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv",
@@ -21,6 +21,11 @@ VIDEO_SUFFIXES = frozenset({
     ".webm", ".wmv", ".y4m",
 })  # fmt: skip
 """What is taken from a folder; any file may be named by itself."""
+
+PICTURE_SUFFIXES = STILL_SUFFIXES | {
+    ".avif", ".bmp", ".dib", ".exr", ".jp2", ".pbm", ".pgm", ".ppm", ".pnm", ".tga",
+}  # fmt: skip
+"""Of single pictures; GIF is not among them, since it may be a film."""
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at a watched folder."""
@@ -132,7 +137,7 @@ def _media_in(folder: str) -> Iterator[str]:
         raise InputError(f"folder {folder} cannot be read: {error.strerror}") from error
     for name in names:
         path = os.path.join(folder, name)
-        known = Path(name).suffix.lower() in VIDEO_SUFFIXES | STILL_SUFFIXES
+        known = Path(name).suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES
         if known and not name.startswith(".") and os.path.isfile(path):
             yield path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -142,13 +141,20 @@ def run(
     if is_batch(sources, target, watch=watch):
         if forecast or target in ("-", NO_OUTPUT):
             raise PresetError("several files need a folder: -o DIR/; and no --forecast")
-        job = partial(
-            carry_out, preset=chosen, progress=progress, overwrite=overwrite, restart=restart,
-            keep_job=keep_job, workers=workers, cluster=cluster, allow_mixed=allow_mixed,
-        )  # fmt: skip
+
+        def job(source: str, place: str, threads: int | None) -> Report:
+            beside = threads is not None
+            shown = display.ProgressMode.NONE if beside and not as_json else progress
+            return carry_out(
+                source, place, _sharing(chosen, threads), progress=shown, overwrite=overwrite,
+                restart=restart, keep_job=keep_job, workers=workers, cluster=cluster,
+                allow_mixed=allow_mixed,
+            )  # fmt: skip
+
+        as_json = progress is display.ProgressMode.JSON
         run_batch(
-            sources, target, job, watch=watch, overwrite=overwrite, record=record,
-            as_json=progress is display.ProgressMode.JSON,
+            sources, target, job, threads=chosen.run.threads, watch=watch, overwrite=overwrite,
+            record=record, as_json=as_json,
         )  # fmt: skip
         return
     (source,) = sources
@@ -173,6 +179,15 @@ def run(
         write_record(report, sightings=report.sightings)
 
 
+def _sharing(preset: Preset, threads: int | None) -> Preset:
+    """The preset of one of several jobs that run side by side."""
+    if threads is None:
+        return preset
+    from vrestore.preset import Setting
+
+    return preset.override_all([Setting(key="run.threads", value=threads, origin="batch")])
+
+
 def carry_out(
     source: str,
     target: str,
@@ -194,7 +209,7 @@ def carry_out(
     def announce(planned: Plan) -> None:
         lines = [str(loss) for loss in planned.losses] if quiet else [str(planned)]
         for line in lines:
-            typer.echo(line, err=True)
+            display.tell(line)
 
     with display.observing(progress) as observer:
         report = restore(
@@ -213,7 +228,7 @@ def carry_out(
     if progress is display.ProgressMode.JSON:
         typer.echo(json.dumps({"event": "report"} | report.facts))
     for line in report.warnings if quiet else (str(report),):
-        typer.echo(line, err=True)
+        display.tell(line)
     return report
 
 
@@ -224,7 +239,7 @@ def _forecast(source: str, target: str, preset: Preset, *, as_json: bool) -> Non
     if as_json:
         typer.echo(json.dumps({"event": "forecast"} | dict(told.facts)))
     else:
-        typer.echo(str(told), err=True)
+        display.tell(str(told))
 
 
 @takes_flags
@@ -247,9 +262,9 @@ def plan(
         settings = {"settings": tuple(chosen.settings())} if explain else {}
         typer.echo(to_json({"plan": planned, **settings}))
         return
-    typer.echo(str(planned), err=True)
+    display.tell(str(planned))
     if explain:
-        typer.echo(describe.settings(chosen.settings()), err=True)
+        display.tell(describe.settings(chosen.settings()))
 
 
 def probe(
@@ -311,9 +326,9 @@ def probe(
     if as_json:
         typer.echo(to_json(info if diagnosis is None else {"info": info, "diagnosis": diagnosis}))
     else:
-        typer.echo(describe.media(info), err=True)
+        display.tell(describe.media(info))
         if diagnosis is not None:
-            typer.echo(as_text(diagnosis), err=True)
+            display.tell(as_text(diagnosis))
     if cuts is not None:
         found = export_cuts(source, cuts, fps=fps)
         typer.echo(f"{found} shot{'s' * (found != 1)}, listed in {cuts}", err=True)

@@ -66,7 +66,7 @@ def status(output: Interrupted, as_json: Json = False) -> None:
     if as_json:
         typer.echo(to_json(told))
     else:
-        typer.echo(str(told), err=True)
+        display.tell(str(told))
 
 
 def _job(output: Path) -> tuple[JobFolder, Beginning]:

@@ -33,9 +33,6 @@ _WINDOW = 36
 _SHORT = 2 * _PLACES
 """Windows' lengths up to which a source is read whole, as is one that does not say its length."""
 
-_FIELD_WINDOW = 16
-"""Frames of each place in which fields are surveyed."""
-
 _BAR_SPACING = 12
 _MOST_PROFILES = 64
 _GAP = 8
@@ -98,6 +95,7 @@ def diagnose(
         findings=findings,
         suggestion=suggest(evidence.info, findings),
         readings=evidence.readings,
+        cadence=evidence.cadence,
     )
 
 
@@ -120,9 +118,7 @@ def examine(
     count = _length(info)
     whole = whole or count is None or count <= _SHORT * window
     color = _color(info)
-    cadence = survey_fields(
-        _frames(info, config, color, window=min(_FIELD_WINDOW, window), whole=whole)
-    )
+    cadence = survey_fields(_frames(info, config, color, window=window, whole=whole))
     tally = _Tally()
     frames = tally.count(_frames(info, config, color, window=window, whole=whole))
     readings = tuple(read_runs(frames, fields=cadence.usual is not Pattern.WHOLE))

@@ -22,6 +22,9 @@ __all__ = ["RULES", "Facts", "Rule", "facts_of", "suggest"]
 _SURE = 0.55
 """Confidence from which a finding may decide."""
 
+_SURE_CADENCE = 0.5
+"""The same for the cadence, of which the plan asks no more (`fieldplan`)."""
+
 Facts: TypeAlias = Mapping[str, str]
 """Name of a fact that holds -> the clause that says so."""
 
@@ -255,15 +258,16 @@ def _of_pictures(found: Mapping[str, Finding]) -> dict[str, str]:
         if one.severity >= least and _sure(one):
             facts.setdefault(fact, _said(one))
     cadence = found["cadence"]
-    if _sure(cadence) or cadence.severity <= Severity.ABSENT:
-        fact = _CADENCE_FACTS[cadence.says]
-        facts[fact] = _CADENCE_CLAUSES.get(cadence.says, cadence.says)
+    layout = _CADENCE_FACTS[cadence.says]
+    if cadence.confidence >= _SURE_CADENCE or cadence.severity <= Severity.ABSENT:
+        facts[layout] = _CADENCE_CLAUSES.get(cadence.says, cadence.says)
     repeated = found["duplicates"].value or 0.0
     if "held pictures" in facts and repeated >= _HELD and "monochrome" not in facts:
         facts.setdefault("drawn", f"pictures are held as in animation ({repeated:.0f} % repeat)")
-    # Drawn lines stay and drawn light jumps; fields that differ tremble and comb.
+    # Drawn lines stay and drawn light jumps; fields that differ tremble and comb, even where it is
+    # not sure how they do.
     marks = ["dirt"] if "drawn" in facts else ["dirt", "scratches", "flicker", "weave"]
-    marks = [name for name in marks if name in facts and not _FIELDS & facts.keys()]
+    marks = [name for name in marks if name in facts and layout not in _FIELDS]
     if _is_worn(found, marks, monochrome="monochrome" in facts):
         facts["worn"] = facts[marks[0]]
     kept_slowly = "monochrome" in facts and "held pictures" in facts

@@ -8,6 +8,8 @@ from enum import IntEnum
 from fractions import Fraction
 from types import MappingProxyType
 
+from vrestore.ops.cadence import Cadence
+
 __all__ = ["Diagnosis", "Finding", "Reading", "Severity", "Suggestion"]
 
 
@@ -120,6 +122,9 @@ class Diagnosis:
 
     readings: tuple[Reading, ...] = field(default=(), repr=False)
     """In the order of time."""
+
+    cadence: Cadence | None = field(default=None, repr=False)
+    """What the fields showed, for a plan to act on; `findings` tell it to people."""
 
     def finding(self, name: str) -> Finding:
         """KeyError for a name that nothing looks for."""

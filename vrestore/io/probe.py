@@ -30,6 +30,7 @@ from vrestore.io.source import (
     video_streams,
 )
 from vrestore.io.still import read_still
+from vrestore.io.stillprobe import probe_picture
 from vrestore.media import (
     Chapter,
     FieldOrder,
@@ -82,6 +83,10 @@ def probe(
     cannot be opened, has no video, is encrypted, or of which nothing can be decoded.
     """
     config, options = config or DecodeConfig(), options or ProbeOptions()
+    if isinstance(source, (str, os.PathLike)):
+        picture = probe_picture(os.fspath(source), config.max_pixels)
+        if picture is not None:
+            return picture
     opened = open_source(
         source,
         fps=config.rate,
@@ -134,8 +139,9 @@ def _described(opened: OpenSource, config: DecodeConfig, options: ProbeOptions) 
         content_light=tags.content_light(side_data),
         side_data=tuple(sorted(side_data)),
     )
+    remarks: tuple[str, ...] = ()
     if is_still and os.path.isfile(opened.label):
-        info = _as_still(info, opened.label, config.max_pixels)
+        info, remarks = _as_still(info, opened.label, config.max_pixels)
     metadata = dict(container.metadata)
     if opened.dpx is not None and opened.dpx.timecode is not None:
         metadata.setdefault("timecode", opened.dpx.timecode)
@@ -149,7 +155,7 @@ def _described(opened: OpenSource, config: DecodeConfig, options: ProbeOptions) 
         duration_seconds_from_header=_duration(opened, is_still),
         size_bytes=_size(opened),
         is_still=is_still,
-        guesses=(*opened.guesses, *_guesses(opened, first, rate)),
+        guesses=(*opened.guesses, *_guesses(opened, first, rate), *remarks),
         cut_off=opened.cut_off,
     )
 
@@ -230,10 +236,10 @@ def _rate(stream: VideoStream, frames: list[av.VideoFrame]) -> Fraction | None:
     return (len(times) - 1) / span if span else claimed
 
 
-def _as_still(info: VideoInfo, path: str, max_pixels: int) -> VideoInfo:
-    """The picture as `read_still` gives it: upright, never subsampled."""
-    picture, _ = read_still(path, max_pixels=max_pixels)
-    return replace(
+def _as_still(info: VideoInfo, path: str, max_pixels: int) -> tuple[VideoInfo, tuple[str, ...]]:
+    """The picture as `read_still` gives it, upright and never subsampled, and what it remarked."""
+    picture, meta = read_still(path, max_pixels=max_pixels)
+    upright = replace(
         info,
         width=picture.width,
         height=picture.height,
@@ -242,6 +248,7 @@ def _as_still(info: VideoInfo, path: str, max_pixels: int) -> VideoInfo:
         rotation=0,
         display_matrix=None,
     )
+    return upright, meta.notes
 
 
 def _is_still(opened: OpenSource, first: _FirstPictures) -> bool:

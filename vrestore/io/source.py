@@ -17,12 +17,11 @@ from av.video.stream import VideoStream
 
 from vrestore.errors import InputError
 from vrestore.io.cutoff import missing_bytes
+from vrestore.io.dpx import DpxHeader, read_dpx_header
 from vrestore.io.sequence import (
-    DpxHeader,
     ImageSequence,
     find_sequence,
     is_pattern,
-    read_dpx_header,
 )
 from vrestore.limits import PICTURE_PIXELS, PICTURE_SIDE
 

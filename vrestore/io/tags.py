@@ -15,8 +15,8 @@ import av.logging
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from vrestore.io.dpx import DpxHeader
 from vrestore.io.formats import implied_range
-from vrestore.io.sequence import DpxHeader
 from vrestore.media import (
     ChromaLocation,
     ColorSpec,

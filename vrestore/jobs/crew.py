@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from vrestore.errors import PlanError
-from vrestore.runtime.device import RunConfig
+from vrestore.runtime.device import RunConfig, list_devices
 from vrestore.runtime.posix import usable_cores
 
 __all__ = ["Crew", "crew_of", "require_ray", "threads_each"]
@@ -49,6 +49,13 @@ def crew_of(
     if workers is not None and workers < len(run.devices):
         raise PlanError(f"--workers {workers} is less than the devices of -g {run.device}")
     if workers is None and cluster is None:
+        # The settings of a job to go on with may be anybody's: they start no more than fits here.
+        most = max(usable_cores(), len(list_devices()))
+        if len(run.devices) > most:
+            raise PlanError(
+                f"{len(run.devices)} devices are named, and this machine has room for {most} "
+                "workers; --workers says that more are wanted"
+            )
         workers = len(run.devices)
     return Crew(count=workers, devices=run.devices, cluster=cluster, allow_mixed=allow_mixed)
 

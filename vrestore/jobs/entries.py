@@ -12,8 +12,12 @@ from itertools import pairwise
 from typing import Any, TypeVar, get_type_hints
 
 from vrestore import limits
+from vrestore.fieldplan import FieldsKnown
 from vrestore.io.accounts import DecodeReport
 from vrestore.jobs.segments import Segment
+from vrestore.ops.fieldfound import FieldRun
+from vrestore.ops.patterns import STATES
+from vrestore.ops.pulldown import PairRun
 
 __all__ = ["Beginning", "Made", "parse_beginning", "parse_finishing", "parse_made"]
 
@@ -41,6 +45,9 @@ class Beginning:
     """A shot list."""
 
     segments: tuple[Segment, ...]
+    fields: FieldsKnown | None
+    """What the source pass decided of the fields; None where nothing is done about them."""
+
     decoded: Mapping[str, Any]
     """The books of the source pass (`DecodeReport`)."""
 
@@ -93,6 +100,7 @@ def parse_beginning(entry: Mapping[str, Any]) -> Beginning:
         entry,
         segments=tuple(_of_kind(Segment, segment) for segment in segments),
         conditions=_table(entry.get("conditions"), str, "conditions"),
+        fields=_fields(entry.get("fields")),
         decoded=_books(entry.get("decoded")),
     )
     if not limits.PLAIN_NAME.fullmatch(made.preset):
@@ -128,6 +136,7 @@ def _require_sequence(segments: tuple[Segment, ...]) -> None:
         if (
             segment.number != number
             or segment.read_from < 0
+            or not segment.fed_from <= segment.next_from <= segment.stop
             or sorted(order) != list(order)
             or sorted(ends) != list(ends)
         ):
@@ -169,6 +178,34 @@ def _list(value: object, kind: type[_Kind], key: str) -> list[_Kind]:
     if type(value) is not list:
         raise ValueError(f"{key!r} must be a list")
     return [_scalar(entry, kind, key) for entry in value]
+
+
+def _fields(value: object) -> FieldsKnown | None:
+    if value is None:
+        return None
+    if type(value) is not dict or set(value) != {"runs", "pairs"}:
+        raise ValueError("'fields' is missing or wrong")
+    runs = [FieldRun(*row) for row in _rows(value["runs"], (int, int, bool, bool), "runs")]
+    pairs = [PairRun(*row) for row in _rows(value["pairs"], (int, int), "pairs")]
+    if any(not 0 <= run.state < len(STATES) for run in runs) or any(
+        pair.pairs < 1 for pair in pairs
+    ):
+        raise ValueError("'fields' has states that there are not")
+    for rows in (runs, pairs):
+        if any(after[0] <= before[0] for before, after in pairwise(rows)):
+            raise ValueError("'fields' is not in order")
+    return FieldsKnown(runs=tuple(runs), pairs=tuple(pairs))
+
+
+def _rows(value: object, kinds: tuple[type, ...], key: str) -> list[list[Any]]:
+    """Lists of so many scalars of these kinds."""
+    if type(value) is not list or any(
+        type(row) is not list or len(row) != len(kinds) for row in value
+    ):
+        raise ValueError(f"{key!r} must be a list of rows")
+    return [
+        [_scalar(item, kind, key) for item, kind in zip(row, kinds, strict=True)] for row in value
+    ]
 
 
 def _books(value: object) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from vrestore import limits
 from vrestore.errors import InputError, PresetError
 from vrestore.io.sequence import find_sequence, is_pattern
+from vrestore.models.needs import engine, files_digest
 from vrestore.models.restorer import working_dtype
 from vrestore.planning import Plan
 from vrestore.review.embedded import program_version
@@ -85,11 +86,12 @@ def conditions(plan: Plan) -> dict[str, str]:
     on_cpu = device.type == "cpu"
     kind = torch.backends.cpu.get_cpu_capability() if on_cpu else plan.device.description
     choice = plan.output.choice
+    files = files_digest(plan.model, plan.size.network_scale, plan.preset.restore)
     told |= {
         "vrestore": program_version(),
         **{name: metadata.version(name) for name in _LIBRARIES},
         "container": plan.output.container.name,
-        "model": f"{plan.model.name} {plan.model.sha256 or ''}".strip(),
+        "model": " ".join(filter(None, (plan.model.name, files, engine(plan.model, device)))),
         PRECISION: str(working_dtype(plan.model, plan.preset.restore.precision, device)),
         DEVICE: f"{device.type} ({kind})",
         "threads of the network": str(plan.threads.torch),

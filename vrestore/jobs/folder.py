@@ -26,7 +26,7 @@ from vrestore.runtime.posix import fsync_dir, fsync_file, lock_file
 
 __all__ = ["JobFolder", "has_job", "job_path"]
 
-_FORM = 1
+_FORM = 2
 """Of the journal's entries."""
 
 _JOURNAL, _LOCK = "journal", "lock"
@@ -59,10 +59,11 @@ class JobFolder:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, path: Path) -> Iterator[JobFolder]:
+    def opened(cls, path: Path, *, anew: bool = False) -> Iterator[JobFolder]:
         """The job in a folder, which is made if there is none, locked for the length of a block.
 
-        Raises OutputError where another process works on it or it cannot be used.
+        `anew` forgets what is there, without having read it.  Raises OutputError where another
+        process works on it or it cannot be used.
         """
         job = cls(path)
         with contextlib.ExitStack() as held:
@@ -73,6 +74,8 @@ class JobFolder:
                         f"{path} is in the way: it is no folder of a job; move it away"
                     )
                 held.enter_context(lock_file(job.lock_path))
+                if anew:
+                    job.empty()
                 job._read()
             except BlockingIOError as error:
                 raise OutputError(

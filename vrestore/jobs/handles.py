@@ -11,8 +11,8 @@ from vrestore.treatments import Treatments
 
 __all__ = ["handles_of"]
 
-_PATTERN = 30, 12
-"""Six turns of 3:2 pulldown to find its place in, and what its decisions wait for."""
+_PATTERN = 8, 8
+"""A turn of 3:2 pulldown, whose place in it is known, and what a deinterlacer looks at."""
 
 _FIELDS = 2, 2
 _MEMORY = 12

@@ -145,7 +145,7 @@ class _Chain:
         self._op: Op[Frame, Frame] = compose(
             analysis(plan, self._fields),
             self._inner,
-            restoration(plan, self._book, alloc),
+            restoration(plan, self._book, alloc, renewal=segment.handed_over),
             self._tally,
             self._book.of(self._witness),
             self._outer,

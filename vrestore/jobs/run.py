@@ -13,6 +13,7 @@ from typing import Any
 
 from vrestore.assembly import PACKETS
 from vrestore.errors import OutputError, StoppedError, VRestoreError
+from vrestore.fieldplan import FieldsKnown
 from vrestore.io.accounts import DecodeReport
 from vrestore.io.deinterlace import FieldReport
 from vrestore.io.output import final_path, open_muxer
@@ -38,9 +39,12 @@ from vrestore.runtime.pipeline import Pipeline
 from vrestore.runtime.pool import BufferPool, PoolStats
 from vrestore.runtime.posix import MemoryMeter, free_bytes
 from vrestore.runtime.stats import PipelineStats
-from vrestore.shotlist import parse_shots
+from vrestore.shotlist import ShotList, parse_shots
 
 __all__ = ["run_job"]
+
+_WHOLE = Fraction(10**9)
+"""Seconds of a segment that is the whole run."""
 
 _PATIENCE = 10.0
 """Seconds that Ctrl-C waits for a segment to be finished."""
@@ -76,9 +80,7 @@ def run_job(
     if crew is not None:
         require_ray()
     told = conditions(plan)
-    with JobFolder.opened(path) as job:
-        if restart:
-            job.empty()
+    with JobFolder.opened(path, anew=restart) as job:
         if job.beginning is not None:
             mixed = crew is not None and crew.allow_mixed
             _require_same(job.path, job.beginning.conditions, told, mixed=mixed)
@@ -89,7 +91,7 @@ def run_job(
             else:
                 _require_place(plan, overwrite)
             begun = job.beginning or _begin(job, plan, told, overwrite, observer)
-            planned = replace(plan, shots=parse_shots(begun.shots))
+            planned = _told(plan, parse_shots(begun.shots), begun.fields)
             outcome = _Outcome()
             if job.todo and crew is None:
                 outcome = _make(job, begun, planned, observer)
@@ -180,13 +182,13 @@ def _begin(
 ) -> Beginning:
     """Looks at all of the source and writes down what will be done."""
     found = map_source(plan, observer)
-    planned = replace(plan, shots=found.shots)
+    planned = _told(plan, found.shots, found.fields)
     segments = cut_up(
         found.times,
         found.first,
         found.starts,
         time_base=found.time_base,
-        seconds=Fraction(plan.preset.run.segment_seconds),
+        seconds=_WHOLE if plan.job.seconds is None else plan.job.seconds,
         handles=handles_of(planned),
     )
     begun = Beginning(
@@ -198,11 +200,17 @@ def _begin(
         conditions=told,
         shots=found.shots.to_toml(),
         segments=segments,
+        fields=found.fields,
         decoded=_books(found.report),
         steady=found.steady,
     )
     job.begin(begun)
     return begun
+
+
+def _told(plan: Plan, shots: ShotList, fields: FieldsKnown | None) -> Plan:
+    """The plan with what the source pass decided."""
+    return replace(plan, shots=shots, fields=replace(plan.fields, known=fields))
 
 
 def _books(report: DecodeReport) -> dict[str, Any]:

@@ -9,9 +9,11 @@ whose results are left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
+
+from vrestore.ops.shotwise import Renewal
 
 __all__ = ["Handles", "Segment", "cut_up"]
 
@@ -51,9 +53,19 @@ class Segment:
     renewal: bool
     """It begins within a shot."""
 
+    next_from: int
+    """What the next segment is fed begins here if it begins within a shot; else `stop`."""
+
     @property
     def frames(self) -> int:
         return self.stop - self.start
+
+    @property
+    def handed_over(self) -> Renewal | None:
+        """Where the next segment takes over within a shot; None where a shot ends."""
+        if self.next_from == self.stop:
+            return None
+        return Renewal(begins=self.next_from, at=self.stop)
 
 
 def cut_up(
@@ -82,6 +94,8 @@ def cut_up(
         earliest = made[-1].read_from if made else first
         fed_from, fed_to = max(earliest, begin - lead), min(stop, end + trail)
         read_from = max(earliest, fed_from - handles.fields[0])
+        if lead:
+            made[-1] = replace(made[-1], next_from=max(fed_from, made[-1].fed_from))
         made.append(
             Segment(
                 number=number,
@@ -93,6 +107,7 @@ def cut_up(
                 read_to=min(stop, fed_to + handles.fields[1]),
                 read_pts=times[read_from - first],
                 renewal=begin not in cuts,
+                next_from=end,
             )
         )
     return tuple(made)

@@ -11,6 +11,7 @@ from vrestore.assembly import Tally, open_source
 from vrestore.chain import marking
 from vrestore.diagnose import TuneShots, ceilings
 from vrestore.errors import InputError
+from vrestore.fieldplan import FieldsKnown, LookAtFields
 from vrestore.io.accounts import DecodeReport
 from vrestore.media import Frame
 from vrestore.observing import Observer, observing
@@ -34,6 +35,9 @@ class SourceMap:
     """Of every frame, in ticks of the source."""
 
     time_base: Fraction
+    fields: FieldsKnown | None
+    """What was decided of their fields; None where nothing is done about fields."""
+
     report: DecodeReport
 
     @property
@@ -56,6 +60,9 @@ def map_source(plan: Plan, observer: Observer | None = None) -> SourceMap:
     """
     decoder = open_source(plan)
     ops: list[Op[Any, Any]] = [marking(plan)]
+    fields = LookAtFields(plan.fields) if plan.fields.works else None
+    if fields is not None:
+        ops.append(fields)
     if plan.preset.cuts.tune and plan.shots is None:
         ops.append(TuneShots(ceilings(plan.preset), fields=plan.fields.works))
     table, tally = _Table(), Tally()
@@ -68,6 +75,7 @@ def map_source(plan: Plan, observer: Observer | None = None) -> SourceMap:
         first=table.first,
         times=table.times,
         time_base=decoder.time_base,
+        fields=None if fields is None else fields.known,
         report=decoder.report,
     )
 

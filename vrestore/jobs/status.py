@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vrestore.jobs.entries import Beginning
 from vrestore.jobs.folder import JobFolder
+from vrestore.limits import printable
 from vrestore.runtime.posix import lock_file
 
 __all__ = ["Status", "status_of"]
@@ -36,13 +37,14 @@ class Status:
     def __str__(self) -> str:
         state = "running" if self.running else "stopped"
         share = self.frames_done / self.frames if self.frames else 0.0
+        source, output = printable(self.source), printable(self.output)
         lines = [
-            f"{self.source} -> {self.output}: {state}, {share:.0%}",
+            f"{source} -> {output}: {state}, {share:.0%}",
             f"  {self.segments_done} of {self.segments} segments, {self.frames_done} of "
-            f"{self.frames} frames, {self.bytes // 2**20} MiB in {self.folder}",
+            f"{self.frames} frames, {self.bytes // 2**20} MiB in {printable(self.folder)}",
         ]
         if not self.running:
-            lines.append(f"  go on with: vrestore resume {self.output}")
+            lines.append(f"  go on with: vrestore resume {output}")
         return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from vrestore.models.nets import ARCHITECTURES
 from vrestore.models.nets.align import Aligner
 from vrestore.models.reference import IdentityRestorer, Resample, ResizeRestorer
 from vrestore.models.registry import ModelSpec, find, load_weights
-from vrestore.models.single import checkpoint, given, ncnn, onnxnet
+from vrestore.models.single import checkpoint, given, ncnn, onnxnet, places
 from vrestore.models.single.picture import PictureNet
 from vrestore.models.single.restorer import ImageRestorer
 from vrestore.models.steadier import Steadier
@@ -26,6 +26,7 @@ __all__ = [
     "build",
     "device_class",
     "multiplies_in_bf16",
+    "nets_of",
     "require_fitting",
     "shipped_aligner",
     "working_dtype",
@@ -188,17 +189,23 @@ def _single_image(
     return Steadier(inner, shipped_aligner().to(device)) if config.steady else inner
 
 
+def nets_of(spec: ModelSpec) -> tuple[places.Net, ...]:
+    """The files of an ncnn model.  Raises ModelError where there are none."""
+    if spec.package is not None:
+        return ncnn.nets_of_package(spec.package, str(spec.arch_args.get("files", "")))
+    if spec.path is None:
+        raise ModelError(f"{spec.name!r} names neither a package nor a path")
+    return given.nets_at(spec.path)
+
+
 def _picture_net(
     spec: ModelSpec, scale: int, noise: int | None, device: torch.device
 ) -> PictureNet:
     """The network of a model of others for a magnification and a level of denoising."""
-    if spec.package is not None:
-        nets = ncnn.nets_of_package(spec.package, str(spec.arch_args.get("files", "")))
-        return ncnn.load(nets, scale, noise, device, spec.name)
-    if spec.path is None:
-        raise ModelError(f"{spec.name!r} names neither a package nor a path")
     if spec.arch == "ncnn":
-        return ncnn.load(given.nets_at(spec.path), scale, noise, device, spec.name)
+        return ncnn.load(nets_of(spec), scale, noise, device, spec.name)
+    if spec.path is None:
+        raise ModelError(f"{spec.name!r} names no file")
     if spec.arch == "onnx":
         return onnxnet.open_net(spec.path)
     return checkpoint.open_net(spec.path, device)

@@ -15,6 +15,7 @@ from vrestore.models.nets.align import Pyramid, crop
 from vrestore.models.nets.cell import Cell, Kernels, Memory, Neighbour, noise_level
 from vrestore.models.nets.grid import GRAY, Layout, Picture, upsample
 from vrestore.models.nets.warp import validity
+from vrestore.models.noise import NOISE_KEY
 from vrestore.models.reference import require_unit
 from vrestore.models.registry import ModelSpec
 from vrestore.models.shortage import is_shortage
@@ -132,7 +133,7 @@ class TemporalRestorer:
                 result = self._cell(
                     self._kernels_for(layout),
                     picture,
-                    torch.cat((noise_level(picture.luma), strength), 1),
+                    torch.cat((_noise(frame, picture), strength), 1),
                     self._memory,
                     held.before,
                     after,
@@ -233,6 +234,14 @@ class TemporalRestorer:
             alpha = upsample(frame.planes[-1].to(torch.float32)[None, None], self.scale)
             planes.append(alpha[0, 0])
         return replace(frame, planes=tuple(planes))
+
+
+def _noise(frame: Frame, picture: Picture) -> Tensor:
+    """The frame's noise level; a part of a larger picture is told that of all of it."""
+    told = frame.tuning.get(NOISE_KEY)
+    if told is None:
+        return noise_level(picture.luma)
+    return picture.luma.new_full((1, 1, 1, 1), told)
 
 
 def _layout(form: SampleFormat) -> Layout:

@@ -32,7 +32,7 @@ from vrestore.ops.lightfield import (
     hats,
     hats_mean,
 )
-from vrestore.ops.shotwise import ShotTreatment, Shotwise
+from vrestore.ops.shotwise import Renewal, ShotTreatment, Shotwise
 from vrestore.ops.steadypath import Habits, Series, SteadyPath, tremor
 
 __all__ = ["Deflicker", "DeflickerConfig"]
@@ -104,22 +104,33 @@ class Deflicker(Shotwise):
     per frame, the gain on the whole picture against the shot's first frame, before and after.
     """
 
-    def __init__(self, config: DeflickerConfig, *, alloc: Alloc | None = None) -> None:
+    def __init__(
+        self,
+        config: DeflickerConfig,
+        *,
+        alloc: Alloc | None = None,
+        renewal: Renewal | None = None,
+    ) -> None:
+        """`renewal` is where another one takes over, if that is within a shot."""
+
         def begin(frame: Frame) -> ShotTreatment:
             strength = frame.tuning.get("deflicker.strength", config.strength)
-            return _Shot(frame, strength, alloc)
+            return _Shot(frame, strength, alloc, renewal)
 
         super().__init__(begin, LOOKAHEAD)
 
 
 class _Shot:
-    def __init__(self, frame: Frame, strength: float, alloc: Alloc | None) -> None:
-        self._strength, self._alloc = strength, alloc
+    """One shot: its frames relit."""
+
+    def __init__(
+        self, frame: Frame, strength: float, alloc: Alloc | None, renewal: Renewal | None
+    ) -> None:
+        self._strength, self._alloc, self._renewal = strength, alloc, renewal
         self._first = frame.index
-        self._light = FollowLight()
-        self._path = SteadyPath(_FLOOR, _PATIENCE, LOOKAHEAD, _HABITS)
-        self._held: deque[tuple[Frame, Light]] = deque()
-        self._fading = False
+        self._held: deque[Frame] = deque()
+        self._course = _Course()
+        self._next: _Course | None = None
         self._before: list[float] = []
         self._after: list[float] = []
         self._uneven: list[tuple[float, float]] = []
@@ -130,11 +141,13 @@ class _Shot:
         if self._strength == 0:
             yield frame
             return
-        light = self._light.push(frame)
-        self._held.append((frame, light))
-        self._path.extend(light.field, np.ones(SHAPES), joined=light.share > 0)
-        self._part_at_step()
-        if self._path.ready:
+        self._held.append(frame)
+        if self._next is None and self._renewal and frame.index >= self._renewal.begins:
+            self._next = _Course()
+        self._course.push(frame)
+        if self._next is not None:
+            self._next.push(frame)
+        if self._course.ready:
             yield self._settle()
 
     def finish(self) -> Iterable[Frame]:
@@ -162,42 +175,14 @@ class _Shot:
             },
         )
 
-    def _part_at_step(self) -> None:
-        """A new course where, `_STEP_FRAMES` ago, the light changed at once and stayed so."""
-        known, settled = self._path.recent()
-        level = known[:, 0]
-        at = len(level) - _STEP_FRAMES
-        if at < _STEP_FRAMES or at <= settled:
-            return
-        if abs(level[at] - level[at - 1]) < 0.6 * _STEP:
-            return
-        before, after = level[at - _STEP_FRAMES : at], level[at:]
-        step = float(np.median(after) - np.median(before))
-        jump = float(level[at] - level[at - 1])
-        others = np.delete(np.diff(level), at - 1)
-        trembling = 1.4826 * float(np.median(np.abs(others - np.median(others))))
-        least = max(_STEP, _STEP_TREMORS * trembling)
-        if abs(step) > least and jump * step > 0 and abs(jump) > 0.6 * abs(step):
-            self._path.part(at - settled)
-
     def _settle(self) -> Frame:
-        scale, near = self._path.tremor(), self._path.tremor(near=True)
-        course = self._path.settle()
-        steep = float(np.abs(self._path.slope[0]) / scale[0])
-        if self._fading and steep < _STEEP and self._path.ahead:
-            self._path.part(0)
-        self._fading = steep >= _STEEP
-        frame, light = self._held.popleft()
-        off = light.field - course
-        error = np.median([other.error for _, other in self._held] + [light.error], axis=0)
-        nothing = np.square(_ERRORS * error) + np.square(_UNSEEN)
-        # What trembled before a fade's end is no flicker after it.
-        seen = np.square(np.minimum(scale, _CALMER * near))
-        sure = np.clip(1 - nothing / seen, 0, 1) * min(max(_STEEP - steep, 0.0), 1.0)
-        flash = max(_FLASH, _FLASH_TREMORS * scale[0])
-        correction = np.zeros(SHAPES)
-        if off[0] < flash and light.share > 0:
-            correction = -np.clip(off * sure, -_BOUND, _BOUND) * self._strength
+        frame = self._held.popleft()
+        light, correction = self._course.settle()
+        if self._next is not None and self._next.at == frame.index:
+            assert self._renewal is not None
+            share = self._renewal.share(frame.index, LOOKAHEAD)
+            correction = correction + share * (self._next.settle()[1] - correction)
+        correction = correction * self._strength
         self._before.append(float(light.field[0]))
         self._after.append(float(light.field[0] + correction[0]))
         self._uneven.append(
@@ -244,6 +229,72 @@ class _Shot:
             factor = gain.exponent(rows, plane.shape).clamp_(-_BOUND, _BOUND).exp_()
             torch.sub(plane[rows].float(), 0.5, out=out[rows]).mul_(factor).add_(0.5)
         return out
+
+
+class _Course:
+    """The course that the light means to take through a shot, or through the rest of one."""
+
+    def __init__(self) -> None:
+        self._light = FollowLight()
+        self._path = SteadyPath(_FLOOR, _PATIENCE, LOOKAHEAD, _HABITS)
+        self._held: deque[tuple[int, Light]] = deque()
+        self._fading = False
+
+    def push(self, frame: Frame) -> None:
+        """Measures the next frame."""
+        light = self._light.push(frame)
+        self._held.append((frame.index, light))
+        self._path.extend(light.field, np.ones(SHAPES), joined=light.share > 0)
+        self._part_at_step()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the frame to be settled has its whole lookahead."""
+        return self._path.ready
+
+    @property
+    def at(self) -> int:
+        """`Frame.index` of the frame to be settled."""
+        return self._held[0][0]
+
+    def settle(self) -> tuple[Light, Series]:
+        """The light on the oldest frame that is not settled, and (SHAPES,) what brings it to its
+        course."""
+        scale, near = self._path.tremor(), self._path.tremor(near=True)
+        course = self._path.settle()
+        steep = float(np.abs(self._path.slope[0]) / scale[0])
+        if self._fading and steep < _STEEP and self._path.ahead:
+            self._path.part(0)
+        self._fading = steep >= _STEEP
+        _, light = self._held.popleft()
+        off = light.field - course
+        error = np.median([other.error for _, other in self._held] + [light.error], axis=0)
+        nothing = np.square(_ERRORS * error) + np.square(_UNSEEN)
+        # What trembled before a fade's end is no flicker after it.
+        seen = np.square(np.minimum(scale, _CALMER * near))
+        sure = np.clip(1 - nothing / seen, 0, 1) * min(max(_STEEP - steep, 0.0), 1.0)
+        flash = max(_FLASH, _FLASH_TREMORS * scale[0])
+        if off[0] >= flash or light.share <= 0:
+            return light, np.zeros(SHAPES)
+        return light, -np.clip(off * sure, -_BOUND, _BOUND)
+
+    def _part_at_step(self) -> None:
+        """A new course where, `_STEP_FRAMES` ago, the light changed at once and stayed so."""
+        known, settled = self._path.recent()
+        level = known[:, 0]
+        at = len(level) - _STEP_FRAMES
+        if at < _STEP_FRAMES or at <= settled:
+            return
+        if abs(level[at] - level[at - 1]) < 0.6 * _STEP:
+            return
+        before, after = level[at - _STEP_FRAMES : at], level[at:]
+        step = float(np.median(after) - np.median(before))
+        jump = float(level[at] - level[at - 1])
+        others = np.delete(np.diff(level), at - 1)
+        trembling = 1.4826 * float(np.median(np.abs(others - np.median(others))))
+        least = max(_STEP, _STEP_TREMORS * trembling)
+        if abs(step) > least and jump * step > 0 and abs(jump) > 0.6 * abs(step):
+            self._path.part(at - settled)
 
 
 class _Gain:

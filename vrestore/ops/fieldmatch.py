@@ -15,24 +15,28 @@ a frame; the same in every clock:
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
 from vrestore.media import FieldOrder, Frame, Timestamp
 from vrestore.notes import ShotNote
-from vrestore.ops.fields import FieldMeter
+from vrestore.ops.fieldfound import (
+    LAG,
+    FieldFinder,
+    FieldRun,
+    FieldsFound,
+    FindFields,
+    KnownFields,
+)
 from vrestore.ops.matching import Matching
-from vrestore.ops.patterns import FieldState, Pattern, StateFound, StateTracker
+from vrestore.ops.patterns import FieldState, Pattern
 
-__all__ = ["LAG", "TICKS", "MatchFields", "MatchReport"]
+__all__ = ["TICKS", "MatchFields", "MatchReport"]
 
 TICKS = 4
 """Parts into which each tick of the source's clock is divided, so that times stay whole numbers."""
-
-LAG = 8
-"""Frames that a decision may wait for what comes after."""
 
 
 @dataclass(slots=True)
@@ -83,14 +87,13 @@ class MatchFields:
 
     latency = LAG + 2
 
-    def __init__(self, plan: Matching) -> None:
+    def __init__(self, plan: Matching, known: Sequence[FieldRun] | None = None) -> None:
+        """`known` is what was decided before; None to decide by what comes."""
         self.report = MatchReport()
         self.notes: list[ShotNote] = []
-        self._meter = FieldMeter()
-        self._tracker = StateTracker(LAG, usual=plan.usual, order=plan.order)
+        self._finder: FieldFinder = FindFields(plan) if known is None else KnownFields(known)
         self._fallback = plan.order or FieldOrder.TOP_FIRST
         self._frames: deque[Frame] = deque()
-        self._found: deque[StateFound] = deque()
         self._shown: _Shown | None = None
         self._owes_start = False
         """A shot began with a frame that shows the old one's last picture."""
@@ -99,42 +102,31 @@ class MatchFields:
     def push(self, frame: Frame) -> Iterator[Frame]:
         self.report.frames += 1
         self._frames.append(frame)
-        seen = self._meter.measure(frame)
-        for found in self._tracker.push(seen, shot_start=frame.shot_start):
-            yield from self._settle(found)
+        for found in self._finder.push(frame):
+            yield from self._place(found)
 
     def flush(self) -> Iterator[Frame]:
-        for found in self._tracker.flush():
-            yield from self._settle(found)
-        yield from self._settle(None)
+        for found in self._finder.flush():
+            yield from self._place(found)
         yield from self._end_picture()
         self._end_shot()
 
-    def _settle(self, found: StateFound | None) -> Iterator[Frame]:
-        """The state of a frame is known, so the frame before it can be placed; None at the end."""
-        if found is not None:
-            self._found.append(found)
-        if len(self._found) > (found is not None):
-            here = self._found.popleft()
-            frame = self._frames.popleft()
-            after = self._frames[0] if found is not None else None
-            yield from self._place(frame, here, after, found)
-
-    def _place(
-        self, frame: Frame, here: StateFound, after: Frame | None, then: StateFound | None
-    ) -> Iterator[Frame]:
+    def _place(self, here: FieldsFound) -> Iterator[Frame]:
+        """Puts the oldest frame's picture where it belongs."""
+        frame = self._frames.popleft()
+        after = self._frames[0] if self._frames else None
         state = here.state
-        self._count(frame, here)
-        goes_on = after is not None and then is not None and then.follows
-        picture = _picture(frame, state, after if goes_on else None)
+        self._count(frame, state)
+        picture = _picture(frame, state, after if here.goes_on else None)
         quarter = _quarter(state)
         starts = frame.shot_start or self._owes_start
         self._owes_start = False
-        if not here.follows:
+        # What begins in the middle of a pattern has shown nothing yet.
+        if not here.follows or self._shown is None:
             quarter = 0
             if picture is None:
                 picture = _alone(frame, state, self._fallback)
-        elif self._shown is not None and _began_before(here, then):
+        elif here.earlier:
             self._shown.shot_start, starts = True, False
         if picture is None:
             self._owes_start = starts
@@ -172,12 +164,12 @@ class MatchFields:
             shot_start=shown.shot_start,
         )
 
-    def _count(self, frame: Frame, here: StateFound) -> None:
-        self.report.patterns[here.state.pattern.value] += 1
+    def _count(self, frame: Frame, state: FieldState) -> None:
+        self.report.patterns[state.pattern.value] += 1
         if frame.shot_start or self._shot is None:
             self._end_shot()
             self._shot = _ShotTally(frame.index)
-        self._shot.patterns[here.state.pattern] += 1
+        self._shot.patterns[state.pattern] += 1
 
     def _end_shot(self) -> None:
         if self._shot is not None:
@@ -205,22 +197,6 @@ def _quarter(state: FieldState) -> int:
     if state.pattern is Pattern.SHIFTED:
         return 2
     return state.position if state.position < 4 else 0
-
-
-def _began_before(here: StateFound, then: StateFound | None) -> bool:
-    """Whether the first picture of a shot began in the frame before the one that is marked.
-
-    A cut in the film lies between two fields.  The frame that holds both may be marked, or the one
-    after it; the marked frame's first field knows, by which of its neighbours it resembles.
-    """
-    state = here.state
-    if not (here.shot_start and state.needs_before) or state.position == 2:
-        return False
-    if state.position == 4 or then is None:
-        return True
-    if state.order is FieldOrder.TOP_FIRST:
-        return here.seen.top_change >= then.seen.top_change
-    return here.seen.bottom_change >= then.seen.bottom_change
 
 
 def _picture(frame: Frame, state: FieldState, after: Frame | None) -> Frame | None:

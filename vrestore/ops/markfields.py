@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from vrestore.media import FieldOrder, Frame
-from vrestore.ops.fieldmatch import LAG
-from vrestore.ops.fields import FieldMeter
+from vrestore.ops.fieldfound import LAG, FieldFinder, FieldRun, FindFields, KnownFields
 from vrestore.ops.matching import Matching
-from vrestore.ops.patterns import FieldState, Pattern, StateTracker
+from vrestore.ops.patterns import FieldState, Pattern
 
 __all__ = ["MarkFields"]
 
@@ -23,21 +22,20 @@ class MarkFields:
     times are untouched.  `plan` as for `MatchFields`.
     """
 
-    latency = LAG
+    latency = LAG + 1
 
-    def __init__(self, plan: Matching) -> None:
-        self._meter = FieldMeter()
-        self._tracker = StateTracker(LAG, usual=plan.usual, order=plan.order)
+    def __init__(self, plan: Matching, known: Sequence[FieldRun] | None = None) -> None:
+        """`known` is what was decided before; None to decide by what comes."""
+        self._finder: FieldFinder = FindFields(plan) if known is None else KnownFields(known)
         self._frames: deque[Frame] = deque()
 
     def push(self, frame: Frame) -> Iterator[Frame]:
         self._frames.append(frame)
-        seen = self._meter.measure(frame)
-        for found in self._tracker.push(seen, shot_start=frame.shot_start):
+        for found in self._finder.push(frame):
             yield self._marked(found.state)
 
     def flush(self) -> Iterator[Frame]:
-        for found in self._tracker.flush():
+        for found in self._finder.flush():
             yield self._marked(found.state)
 
     def _marked(self, state: FieldState) -> Frame:

@@ -22,7 +22,7 @@ from enum import Enum
 from vrestore.media import FieldOrder
 from vrestore.ops.fields import FieldEvidence
 
-__all__ = ["STATES", "FieldState", "Pattern", "StateFound", "StateTracker", "is_joined"]
+__all__ = ["CYCLE", "STATES", "FieldState", "Pattern", "StateFound", "StateTracker", "is_joined"]
 
 CYCLE = 5
 """Frames of 3:2 pulldown that hold four pictures."""

@@ -7,19 +7,30 @@ pictures in 1001 seconds where it was 30000/1001 with its repeats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import NamedTuple
 
 from vrestore.media import Frame, Timestamp
 
-__all__ = ["EVEN_TICKS", "EvenPulldown"]
+__all__ = ["EVEN_TICKS", "EvenPulldown", "PairRun"]
 
 EVEN_TICKS = 2
 """Parts into which each tick of the source's clock is divided."""
 
 _RATIO = Fraction(7, 5), Fraction(8, 5)
 """Around 3:2, the durations of the two pictures; clocks of milliseconds round them."""
+
+
+class PairRun(NamedTuple):
+    """Pictures that share their times two by two."""
+
+    first: int
+    """`Frame.index` of the first of the first two."""
+
+    pairs: int
 
 
 class EvenPulldown:
@@ -31,10 +42,18 @@ class EvenPulldown:
 
     latency = 1
 
-    def __init__(self) -> None:
-        self.evened = 0
-        """Pictures whose times were changed."""
+    def __init__(self, known: Sequence[PairRun] | None = None) -> None:
+        """`known` says which pictures share their times, as `pairs` of another look did; None to
+        find that as they come."""
+        self.pairs: list[PairRun] = []
+        """Those that were found."""
+        self._known = known
         self._held: Frame | None = None
+
+    @property
+    def evened(self) -> int:
+        """Pictures whose times were changed."""
+        return 2 * sum(run.pairs for run in self.pairs)
 
     def push(self, frame: Frame) -> Iterator[Frame]:
         stamp = frame.timestamp
@@ -46,7 +65,7 @@ class EvenPulldown:
         held, self._held = self._held, frame
         if held is None:
             return
-        if not _take_turns(held, frame):
+        if not self._belong_together(held, frame):
             yield held
             return
         total = held.duration + frame.duration
@@ -58,12 +77,29 @@ class EvenPulldown:
             duration=total - total // 2,
         )
         self._held = None
-        self.evened += 2
+        self._note(held.index)
 
     def flush(self) -> Iterator[Frame]:
         if self._held is not None:
             yield self._held
         self._held = None
+
+    def _belong_together(self, first: Frame, second: Frame) -> bool:
+        if self._known is None:
+            return _take_turns(first, second)
+        place = bisect_right(self._known, first.index, key=lambda run: run.first) - 1
+        if place < 0 or second.index != first.index + 1:
+            return False
+        run = self._known[place]
+        pair, within = divmod(first.index - run.first, 2)
+        return not within and pair < run.pairs
+
+    def _note(self, first: int) -> None:
+        last = self.pairs[-1] if self.pairs else None
+        if last is not None and first == last.first + 2 * last.pairs:
+            self.pairs[-1] = last._replace(pairs=last.pairs + 1)
+        else:
+            self.pairs.append(PairRun(first, 1))
 
 
 def _take_turns(first: Frame, second: Frame) -> bool:

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from vrestore.media import Frame
 from vrestore.notes import ShotNote
 
-__all__ = ["ShotTreatment", "Shotwise", "tuned"]
+__all__ = ["Renewal", "ShotTreatment", "Shotwise", "tuned"]
 
 
 _Config = TypeVar("_Config")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """Where an op that begins afresh within the same shot takes over.
+
+    An op whose result hangs on all of the shot so far would leave a seam there.  So it begins a
+    second time where the other one does, and goes over to what that one says until it is its turn.
+    """
+
+    begins: int
+    """`Frame.index` of the first frame that the other one sees."""
+
+    at: int
+    """`Frame.index` of the first frame that it gives."""
+
+    def share(self, index: int, settled: int) -> float:
+        """How much the other one's say counts at a frame, 0..1: nothing for `settled` frames after
+        it began, everything from its turn on."""
+        begins = min(self.begins + settled, self.at - 1)
+        return min(1.0, max(0.0, (index - begins) / (self.at - begins)))
 
 
 def tuned(config: _Config, section: str, frame: Frame, *names: str) -> _Config:

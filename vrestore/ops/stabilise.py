@@ -24,7 +24,7 @@ from vrestore.ops.buffers import Alloc
 from vrestore.ops.globalmotion import FollowMotion, Motion
 from vrestore.ops.resample import Axis, Kernel, resample_plane
 from vrestore.ops.shift import Displacement, displaced
-from vrestore.ops.shotwise import ShotTreatment, Shotwise, tuned
+from vrestore.ops.shotwise import Renewal, ShotTreatment, Shotwise, tuned
 from vrestore.ops.standards import chroma_offset
 from vrestore.ops.steadypath import Series, SteadyPath
 
@@ -105,9 +105,18 @@ class Stabilise(Shotwise):
     per frame, how far it lay and lies from the camera's course, in luma samples.
     """
 
-    def __init__(self, config: StabiliseConfig, *, alloc: Alloc | None = None) -> None:
+    def __init__(
+        self,
+        config: StabiliseConfig,
+        *,
+        alloc: Alloc | None = None,
+        renewal: Renewal | None = None,
+    ) -> None:
+        """`renewal` is where another one takes over, if that is within a shot."""
+
         def begin(frame: Frame) -> ShotTreatment:
-            return _Shot(frame, tuned(config, "stabilise", frame, "strength", "max_shift"), alloc)
+            own = tuned(config, "stabilise", frame, "strength", "max_shift")
+            return _Shot(frame, own, alloc, renewal)
 
         super().__init__(begin, LOOKAHEAD)
 
@@ -119,22 +128,40 @@ class _Curves:
     moved: int = 0
 
 
-class _Shot:
-    """One shot.  Its course's values are x, y and the turning, in samples at the corners."""
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What is done about one frame."""
 
-    def __init__(self, frame: Frame, config: StabiliseConfig, alloc: Alloc | None) -> None:
-        self._config, self._alloc = config, alloc
-        self._first, self._width = frame.index, frame.width
-        self._scale = max(frame.width, _LEAST_WIDTH)
-        self._radius = math.hypot(frame.width, frame.height) / 2
-        self._motion = FollowMotion()
-        # The course of what most of the picture does, and that of what lies at rest.
-        self._path = SteadyPath(np.full(6, _FLOOR * self._scale), _PATIENCE, LOOKAHEAD)
-        self._held: deque[tuple[Frame, Motion]] = deque()
-        self._apart: deque[Series] = deque(maxlen=_HISTORY)
-        self._woven = False
-        self._crop: float | None = None
-        self._before: Motion | None = None
+    off: Series
+    """(3,) how far it lies off its course."""
+
+    back: Series
+    """(3,) what of that is taken out."""
+
+    crop: float
+
+    def towards(self, other: _Verdict, share: float) -> _Verdict:
+        """Between this one, 0, and another, 1."""
+        return _Verdict(
+            off=self.off + share * (other.off - self.off),
+            back=self.back + share * (other.back - self.back),
+            crop=self.crop + share * (other.crop - self.crop),
+        )
+
+
+class _Shot:
+    """One shot: its frames moved."""
+
+    def __init__(
+        self, frame: Frame, config: StabiliseConfig, alloc: Alloc | None, renewal: Renewal | None
+    ) -> None:
+        self._config, self._alloc, self._renewal = config, alloc, renewal
+        self._first, self._size = frame.index, (frame.width, frame.height)
+        self._radius = math.hypot(*self._size) / 2
+        self._held: deque[Frame] = deque()
+        self._course = _Course(config, self._size)
+        self._after: _Course | None = None
+        self._crop = 0.0
         self._curves = _Curves()
 
     def push(self, frame: Frame) -> Iterable[Frame]:
@@ -143,11 +170,13 @@ class _Shot:
         if self._config.strength == 0:
             yield frame
             return
-        motion = self._motion.push(frame)
-        self._held.append((frame, motion))
-        both = np.concatenate((self._where(motion, False), self._where(motion, True)))
-        self._path.extend(both, np.ones(6), joined=motion.share > 0)
-        if self._path.ready:
+        self._held.append(frame)
+        if self._after is None and self._renewal and frame.index >= self._renewal.begins:
+            self._after = _Course(self._config, self._size)
+        self._course.push(frame)
+        if self._after is not None:
+            self._after.push(frame)
+        if self._course.ready:
             yield self._settle()
 
     def finish(self) -> Iterable[Frame]:
@@ -165,7 +194,7 @@ class _Shot:
             frames=len(before),
             values={
                 "moved_share": curves.moved / len(before),
-                "crop_share": self._crop or 0.0,
+                "crop_share": self._crop,
                 **_rms("weave_before", before),
                 **_rms("weave_after", after),
             },
@@ -177,19 +206,13 @@ class _Shot:
         )
 
     def _settle(self) -> Frame:
-        resting = self._is_at_rest()
-        scale = self._path.tremor()
-        scale = scale[3:] if resting else scale[:3]
-        self._look_for_weave(scale)
-        sure = self._is_sure(resting)
-        courses = self._path.settle()
-        frame, motion = self._held.popleft()
-        where = self._where(motion, resting)
-        off = where - (courses[3:] if resting else courses[:3])
-        back = self._taken_out(where, off, resting) if sure else np.zeros(3)
-        self._before = motion
-        if self._crop is None:
-            self._crop = self._margin(off, scale) if self._config.edges == "crop" else 0.0
+        frame = self._held.popleft()
+        verdict = self._course.settle()
+        if self._after is not None and self._after.next == frame.index:
+            assert self._renewal is not None
+            share = self._renewal.share(frame.index, LOOKAHEAD)
+            verdict = verdict.towards(self._after.settle(), share)
+        off, back, self._crop = verdict.off, verdict.back, verdict.crop
         self._curves.before.append((float(off[0]), float(off[1]), float(off[2])))
         left = off - back
         self._curves.after.append((float(left[0]), float(left[1]), float(left[2])))
@@ -202,6 +225,99 @@ class _Shot:
             ready=None,
             planes=tuple(self._plane(frame, number, by) for number in range(len(frame.planes))),
         )
+
+    def _plane(self, frame: Frame, number: int, by: Displacement) -> torch.Tensor:
+        form, plane = frame.format, frame.planes[number]
+        chroma = form.is_chroma(number)
+        moved = displaced(
+            plane,
+            by,
+            log2_w=form.log2_chroma_w if chroma else 0,
+            log2_h=form.log2_chroma_h if chroma else 0,
+            alloc=self._alloc,
+        )
+        if number >= form.color_planes:
+            moved.clamp_(0, 1)
+        return moved if not self._crop else self._cropped(frame, number, moved)
+
+    def _cropped(self, frame: Frame, number: int, plane: torch.Tensor) -> torch.Tensor:
+        """The middle of a plane at its full size, siting kept."""
+        form = frame.format
+        share = Fraction(self._crop).limit_denominator(1 << 16)
+        offsets = (0.5, 0.5)
+        if form.is_chroma(number):
+            offsets = chroma_offset(
+                frame.color.chroma_location, form.log2_chroma_w, form.log2_chroma_h
+            )
+        horizontal, vertical = (
+            Axis(
+                in_size=size,
+                out_size=size,
+                ratio=1 / (1 - 2 * share),
+                in_offset=offset - float(share) * size,
+                out_offset=offset,
+                kernel=Kernel.LANCZOS3,
+            )
+            for size, offset in zip((plane.shape[1], plane.shape[0]), offsets, strict=True)
+        )
+        return resample_plane(plane, vertical, horizontal, self._alloc)
+
+
+class _Course:
+    """The camera's course through a shot, or through the rest of one.
+
+    Its values are x, y and the turning, in samples at the corners.
+    """
+
+    def __init__(self, config: StabiliseConfig, size: tuple[int, int]) -> None:
+        """`size` is the frames' (width, height)."""
+        self._config, self._width = config, size[0]
+        self._scale = max(size[0], _LEAST_WIDTH)
+        self._radius = math.hypot(*size) / 2
+        self._motion = FollowMotion()
+        # The course of what most of the picture does, and that of what lies at rest.
+        self._path = SteadyPath(np.full(6, _FLOOR * self._scale), _PATIENCE, LOOKAHEAD)
+        self._held: deque[tuple[int, Motion]] = deque()
+        self._apart: deque[Series] = deque(maxlen=_HISTORY)
+        self._settled = 0
+        self._woven = False
+        self._crop: float | None = None
+        self._before: Motion | None = None
+
+    def push(self, frame: Frame) -> None:
+        """Measures the next frame."""
+        motion = self._motion.push(frame)
+        self._held.append((frame.index, motion))
+        both = np.concatenate((self._where(motion, False), self._where(motion, True)))
+        self._path.extend(both, np.ones(6), joined=motion.share > 0)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the frame to be settled has its whole lookahead."""
+        return self._path.ready
+
+    @property
+    def next(self) -> int:
+        """`Frame.index` of the frame to be settled."""
+        return self._held[0][0]
+
+    def settle(self) -> _Verdict:
+        """What is done about the oldest frame that is not settled."""
+        resting = self._is_at_rest()
+        scale = self._path.tremor()
+        scale = scale[3:] if resting else scale[:3]
+        self._look_for_weave(scale)
+        sure = self._is_sure(resting)
+        courses = self._path.settle()
+        _, motion = self._held.popleft()
+        where = self._where(motion, resting)
+        off = where - (courses[3:] if resting else courses[:3])
+        back = self._taken_out(where, off, resting) if sure else np.zeros(3)
+        self._before = motion
+        self._settled += 1
+        if self._crop is None:
+            self._crop = self._margin(off, scale) if self._config.edges == "crop" else 0.0
+        return _Verdict(off, back, self._crop)
 
     def _where(self, motion: Motion, resting: bool) -> Series:
         """x, y and the turning at the corners, in samples."""
@@ -232,7 +348,7 @@ class _Shot:
 
     def _look_for_weave(self, scale: Series) -> None:
         """Whether the shot trembles by more than measuring it does; once it did, it does."""
-        if self._woven or len(self._held) + len(self._curves.before) < 4:
+        if self._woven or len(self._held) + self._settled < 4:
             return
         errors = float(np.median([motion.error for _, motion in self._held]))
         least = max(_STEADY * self._scale, _ERRORS * errors)
@@ -265,43 +381,6 @@ class _Shot:
             return 0.0
         reach = float(np.max(_MARGIN * scale + np.abs(off)))
         return min(reach, self._config.max_shift / 100 * self._width) / self._width
-
-    def _plane(self, frame: Frame, number: int, by: Displacement) -> torch.Tensor:
-        form, plane = frame.format, frame.planes[number]
-        chroma = form.is_chroma(number)
-        moved = displaced(
-            plane,
-            by,
-            log2_w=form.log2_chroma_w if chroma else 0,
-            log2_h=form.log2_chroma_h if chroma else 0,
-            alloc=self._alloc,
-        )
-        if number >= form.color_planes:
-            moved.clamp_(0, 1)
-        return moved if not self._crop else self._cropped(frame, number, moved)
-
-    def _cropped(self, frame: Frame, number: int, plane: torch.Tensor) -> torch.Tensor:
-        """The middle of a plane at its full size, siting kept."""
-        assert self._crop is not None
-        form = frame.format
-        share = Fraction(self._crop).limit_denominator(1 << 16)
-        offsets = (0.5, 0.5)
-        if form.is_chroma(number):
-            offsets = chroma_offset(
-                frame.color.chroma_location, form.log2_chroma_w, form.log2_chroma_h
-            )
-        horizontal, vertical = (
-            Axis(
-                in_size=size,
-                out_size=size,
-                ratio=1 / (1 - 2 * share),
-                in_offset=offset - float(share) * size,
-                out_offset=offset,
-                kernel=Kernel.LANCZOS3,
-            )
-            for size, offset in zip((plane.shape[1], plane.shape[0]), offsets, strict=True)
-        )
-        return resample_plane(plane, vertical, horizontal, self._alloc)
 
 
 def _rms(name: str, values: Series) -> dict[str, float]:

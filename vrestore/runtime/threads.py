@@ -61,6 +61,16 @@ class ThreadBudget:
             raise ValueError(f"threads must be at least 1, got {total}")
         return cls(decode=max(1, min(total // 2, MOST_DECODE_THREADS)), torch=total, encode=total)
 
+    @staticmethod
+    def beside(total: int | None, jobs: int) -> tuple[int, int]:
+        """(jobs at a time, threads of each) for jobs of one picture, which nothing else splits.
+
+        A network alone does not fill many cores while its picture is read, packed and written.
+        """
+        total = usable_cores() if total is None else total
+        count = max(1, min(total, jobs))
+        return count, max(1, total // count)
+
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
-SIZES = {"nano": (24, 4), "lite": (32, 6), "base": (64, 10), "large": (128, 14)}
+SIZES = {
+    "nano": (24, 4), "small": (32, 6), "lite": (48, 6), "base": (64, 10), "large": (128, 14)
+}  # fmt: skip
 """Channels and depth of the trunk for each size."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,40 +50,40 @@ def picture(height: int, width: int, seed: int = 0) -> Tensor:
 
 
 def rgb_frame(made: Frame, rgb: Tensor, **changes: object) -> Frame:
-    from dataclasses import replace
-
     return replace(made, planes=tuple(rgb[0]), format=RGB, coding=Coding.UNIT, **changes)  # type: ignore[arg-type]
 
 
-def driven(path: Path, rgb: Tensor, border: int) -> Tensor:
+def driven(path: Path, rgb: Tensor, border: int, edge: str = "replicate") -> Tensor:
     """The ncnn wheel by itself on the whole picture."""
     ncnn = pytest.importorskip("ncnn")
     net = ncnn.Net()
     net.opt.num_threads = 1
     assert net.load_param(str(path)) == 0 and net.load_model(str(path.with_suffix(".bin"))) == 0
-    wide = F.pad(rgb, (border,) * 4, mode="replicate")
+    wide = F.pad(rgb, (border,) * 4, mode=edge)
     extractor = net.create_extractor()
     extractor.input(net.input_names()[0], ncnn.Mat(np.ascontiguousarray(wide[0].numpy())).clone())
     _, out = extractor.extract(net.output_names()[0])
     return torch.from_numpy(np.array(out))[None].clamp(0, 1)
 
 
-@pytest.mark.parametrize(("model", "package", "name", "border"), [
-    ("waifu2x-photo", WAIFU2X, "WAIFU2X_PHOTO_UP2X", 7),
-    ("waifu2x-art", WAIFU2X, "WAIFU2X_ANIME_UP2X", 7),
-    ("waifu2x-cunet", WAIFU2X, "WAIFU2X_CUNET_UP2X", 18),
-    ("realesr-animevideov3", REALESRGAN, "REALESRGAN_ANIMAVIDEOV3_UP2X", 0),
+@pytest.mark.parametrize(("model", "package", "name", "border", "edge"), [
+    ("waifu2x-photo", WAIFU2X, "WAIFU2X_PHOTO_UP2X", 7, "replicate"),
+    ("waifu2x-art", WAIFU2X, "WAIFU2X_ANIME_UP2X", 7, "replicate"),
+    ("waifu2x-cunet", WAIFU2X, "WAIFU2X_CUNET_UP2X", 18, "replicate"),
+    ("realesr-animevideov3", REALESRGAN, "REALESRGAN_ANIMAVIDEOV3_UP2X", 0, "replicate"),
+    ("realcugan", REALCUGAN, "REALCUGAN_SE_UP2X_CONSERVATIVE", 18, "reflect"),
 ])  # fmt: skip
 def test_five_pictures_are_what_the_ncnn_wheel_makes_of_them(
-    model: str, package: str, name: str, border: int, make_frames: Callable[..., list[Frame]]
-):
+    model: str, package: str, name: str, border: int, edge: str,
+    make_frames: Callable[..., list[Frame]],
+):  # fmt: skip
     folder = files(package)
     op = build(registry.find(model), 2, RestoreConfig(tile=24))
     for seed, frame in enumerate(make_frames(5)):
         # Even sizes: what CUnet needs, so the wheel can be driven without a border of ours.
         rgb = picture(40 + 2 * seed, 58 - 4 * seed, seed)
         (made,) = op.push(rgb_frame(frame, rgb))
-        wanted = driven(folder / f"{name}.param", rgb, border)
+        wanted = driven(folder / f"{name}.param", rgb, border, edge)
         assert (torch.stack(made.planes) - wanted[0]).abs().max() < 1 / 255
 
 
@@ -112,27 +113,32 @@ def test_the_geometry_is_the_one_that_their_tools_hard_code(
 def test_tiles_cannot_be_seen_and_torch_gives_what_ncnn_gives(package: str, name: str):
     path = files(package) / f"{name}.param"
     rgb = picture(37, 45)
-    residual = name.startswith("REALCUGAN_SE_UP4X")
-    whole = magnified(open_net(path, CPU, residual=residual), rgb, 0)
+    chosen = places.recognised(path)
+    assert chosen is not None
+    whole = magnified(open_net(chosen, CPU), rgb, 0)
     assert whole.shape[-1] == 45 * geometry_of(read(path)).scale
-    assert (magnified(open_net(path, CPU, residual=residual), rgb, 16) - whole).abs().max() < 1e-4
-    if not residual:
-        assert (magnified(TorchNet(read(path)), rgb, 16) - whole).abs().max() < 1e-4
+    assert (magnified(open_net(chosen, CPU), rgb, 16) - whole).abs().max() < 1e-4
+    if not chosen.residual:
+        torch_net = TorchNet(read(path))
+        torch_net.geometry = replace(torch_net.geometry, mirrored=chosen.mirrored)
+        assert (magnified(torch_net, rgb, 16) - whole).abs().max() < 1e-4
 
 
 def test_gray_stays_gray_at_four_times_where_the_network_gives_a_difference():
     path = files(REALCUGAN) / "REALCUGAN_SE_UP4X.param"
-    (net,) = (places.recognised(path),)
+    net = places.recognised(path)
     assert net is not None and net.residual and net.noise == 0
-    made = magnified(open_net(path, CPU, residual=net.residual), torch.full((1, 3, 24, 24), 0.5), 0)
+    made = magnified(open_net(net, CPU), torch.full((1, 3, 24, 24), 0.5), 0)
     assert (made - 0.5).abs().max() < 0.03
 
 
 class Shifted:
     """A net that looks `reach` samples to the right and below, without padding or with zeros."""
 
-    def __init__(self, reach: int, eats: bool, step: int) -> None:
-        self.geometry = Geometry(scale=2, reach=reach, eaten=reach if eats else 0, step=step)
+    def __init__(self, reach: int, eats: bool, step: int, mirrored: bool) -> None:
+        self.geometry = Geometry(
+            scale=2, reach=reach, eaten=reach if eats else 0, step=step, mirrored=mirrored
+        )
 
     def __call__(self, rgb: Tensor, means: object = ()) -> Tensor:
         r = self.geometry.reach
@@ -151,12 +157,12 @@ class Shifted:
 @settings(max_examples=40)
 @given(
     st.integers(1, 40), st.integers(1, 40), st.integers(1, 5), st.booleans(),
-    st.sampled_from((1, 2, 4)), st.integers(1, 24),
+    st.sampled_from((1, 2, 4)), st.booleans(), st.integers(1, 24),
 )  # fmt: skip
 def test_any_size_in_any_tiles_is_the_whole(
-    height: int, width: int, reach: int, eats: bool, step: int, side: int
+    height: int, width: int, reach: int, eats: bool, step: int, mirrored: bool, side: int
 ):
-    net = Shifted(reach, eats, step)
+    net = Shifted(reach, eats, step, mirrored)
     rgb = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(height))
     whole = magnified(net, rgb, 0)
     assert whole.shape == (1, 3, 2 * height, 2 * width)

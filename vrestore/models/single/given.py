@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -49,13 +50,9 @@ def nets_at(path: Path) -> tuple[places.Net, ...]:
     Raises ModelError where there is none or the folder has several families.
     """
     if not path.is_dir():
-        found = places.recognised(path)
-        geometry = geometry_of(read(path))
-        residual = found is not None and found.residual
+        found = places.recognised(path) or places.Net(family="", scale=None, path=path)
         # One file is one network, whatever level of denoising its name tells of.
-        return (
-            places.Net(family="", scale=geometry.scale, noise=None, residual=residual, path=path),
-        )
+        return (replace(found, family="", scale=geometry_of(read(path)).scale, noise=None),)
     nets = [net for p in sorted(path.glob("*.param")) if (net := places.recognised(p)) is not None]
     families = sorted({net.family for net in nets})
     if not families:

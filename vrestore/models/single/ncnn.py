@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -31,16 +31,17 @@ def nets_of_package(name: str, family: str) -> tuple[places.Net, ...]:
     return nets
 
 
-def open_net(path: Path, device: torch.device, *, residual: bool = False) -> PictureNet:
+def open_net(chosen: places.Net, device: torch.device) -> PictureNet:
     """The network of a .param file and its .bin: by the ncnn wheel on a CPU that has it, else by
     torch.  Raises ModelError."""
-    file = read(path)
-    net: PictureNet
+    file = read(chosen.path)
+    net: WheelNet | TorchNet
     if device.type == "cpu" and extras.has_ncnn():
         net = WheelNet(file)
     else:
         net = TorchNet(file).to(device).eval()
-    return _Added(net) if residual else net
+    net.geometry = replace(net.geometry, mirrored=chosen.mirrored)
+    return _Added(net) if chosen.residual else net
 
 
 def load(
@@ -48,7 +49,7 @@ def load(
 ) -> PictureNet:
     """The network of a model for a magnification and a level.  Raises ModelError."""
     chosen = places.picked(nets, scale, noise, model)
-    net = open_net(chosen.path, device, residual=chosen.residual)
+    net = open_net(chosen, device)
     if net.geometry.scale != scale:
         raise ModelError(
             f"{chosen.path.name} magnifies by {net.geometry.scale}, not by {scale} as its name says"

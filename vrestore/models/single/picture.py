@@ -25,7 +25,11 @@ class Geometry:
 
     eaten: int = 0
     """What is lost at each side: the result shows `size - 2 * eaten` samples of the input.  Such a
-    network is given a picture with its edges repeated that far."""
+    network is given a picture that goes on that far."""
+
+    mirrored: bool = False
+    """Beyond its edge a picture goes on as its mirror image about the last sample; else that sample
+    is repeated.  What a network was trained with cannot be seen from its layers."""
 
     step: int = 1
     """Widths and heights, without what is eaten, must be multiples of this."""

@@ -82,6 +82,9 @@ class Net:
     residual: bool = False
     """The result is what has to be added to the picture, its samples repeated."""
 
+    mirrored: bool = False
+    """`Geometry.mirrored`."""
+
     path: Path
 
 
@@ -128,6 +131,7 @@ def _net(
         scale=times,
         noise=level,
         residual=cugan and times == 4,
+        mirrored=cugan,
         path=path,
     )
 

@@ -74,7 +74,7 @@ def magnified(net: PictureNet, picture: Tensor, side: int) -> Tensor:
 
 
 def _prepared(geometry: Geometry, picture: Tensor) -> Tensor:
-    """The picture with its edges repeated to a legal size, and as far as the network eats."""
+    """The picture made to go on to a legal size, and as far as the network eats."""
     height, width = (_legal(geometry, size, axis) for axis, size in enumerate(picture.shape[-2:]))
     if geometry.square:
         height = width = max(height, width)
@@ -82,7 +82,20 @@ def _prepared(geometry: Geometry, picture: Tensor) -> Tensor:
     eaten = geometry.eaten
     if (height, width, eaten) == (h, w, 0):
         return picture
+    if geometry.mirrored:
+        rows, columns = (
+            _mirrored(size, eaten, eaten + whole - size, picture.device)
+            for size, whole in ((h, height), (w, width))
+        )
+        return picture[..., rows, :][..., columns]
     return F.pad(picture, (eaten, eaten + width - w, eaten, eaten + height - h), mode="replicate")
+
+
+def _mirrored(size: int, before: int, after: int, device: torch.device) -> Tensor:
+    """Indices of an axis that goes on as its mirror image, however far."""
+    period = max(1, 2 * (size - 1))
+    places = torch.arange(-before, size + after, device=device).remainder(period)
+    return torch.minimum(places, period - places) if size > 1 else torch.zeros_like(places)
 
 
 def _legal(geometry: Geometry, size: int, axis: int) -> int:

@@ -1,0 +1,93 @@
+"""What models of others need and depend on, told before they run: files, engines and memory."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import torch
+
+from vrestore.models.registry import ModelSpec
+from vrestore.models.restorer import RestoreConfig, nets_of, require_fitting
+from vrestore.models.single import extras, places
+from vrestore.models.single.ncnnfile import digest, read
+from vrestore.models.single.reach import geometry_of
+from vrestore.models.single.restorer import TILE_BYTES
+from vrestore.models.single.tiles import side_for
+
+__all__ = ["engine", "files_digest", "network_bytes"]
+
+UNTOLD_BYTES = 1024
+"""Features a sample of the picture for networks that do not tell: 64 channels four times over."""
+
+ENGINE_SHARE = 2.0
+"""What an engine needs beside the features, as a share of them: the transformed copies of its
+convolutions (measured for the ncnn wheel: 0.3 to 2; for torch less)."""
+
+LIBRARY_BYTES = 32 * 2**20
+"""The engine itself."""
+
+_FLOATS = 3 * 4
+"""Bytes of an R'G'B' sample."""
+
+STEADY_COPIES = 10, 16
+"""Pictures that the steadier holds at once: of the result's size and of the source's."""
+
+
+def files_digest(spec: ModelSpec, scale: int, config: RestoreConfig) -> str:
+    """SHA-256 of what the network of a model is made from, lower-case hex; "" for none.
+
+    Of a packaged model the one file that is taken for the magnification and the level.  Raises
+    ModelError where that is not installed.
+    """
+    if spec.sha256 is not None or spec.package is None:
+        return spec.sha256 or ""
+    return digest(_chosen(spec, scale, config).path)
+
+
+def engine(spec: ModelSpec, device: torch.device) -> str:
+    """The library that computes a model of others, with its version; "" for torch.
+
+    Results of two engines differ in their last bits.
+    """
+    if spec.arch == "ncnn" and device.type == "cpu" and extras.has_ncnn():
+        return f"ncnn {metadata.version('ncnn')}"
+    if spec.arch == "onnx":
+        return f"onnxruntime {metadata.version('onnxruntime')}"
+    if spec.arch == "checkpoint":
+        return f"spandrel {metadata.version('spandrel')}"
+    return ""
+
+
+def network_bytes(
+    spec: ModelSpec, scale: int, config: RestoreConfig, height: int, width: int
+) -> int:
+    """Memory that a model of others takes for pictures of that size; 0 for other models.
+
+    Counted from the layers of ncnn's files for the largest tile; an ONNX file or a checkpoint does
+    not tell its layers here and is taken for UNTOLD_BYTES.  Raises PresetError and ModelError as
+    `restorer.build`.
+    """
+    if not spec.is_single_image:
+        return 0
+    require_fitting(spec, config)
+    each, around, weights, side = UNTOLD_BYTES, 0, 0, 0
+    if spec.arch == "ncnn":
+        file = read(_chosen(spec, scale, config).path)
+        geometry = geometry_of(file)
+        each, around = geometry.bytes_per_sample, geometry.reach
+        weights = sum(t.nbytes for layer in file.layers for t in layer.tensors)
+        side = side_for(geometry, height, width, TILE_BYTES)
+    if config.tile != "auto":
+        side = config.tile
+    rows, columns = (min(side or size, size) + 2 * around for size in (height, width))
+    features = round(each * rows * columns * (1.0 + ENGINE_SHARE))
+    # The engine keeps the weights arranged for its own arithmetic beside those of the file.
+    total = LIBRARY_BYTES + features + 4 * weights + 2 * height * width * _FLOATS * (scale**2 + 1)
+    if config.steady:
+        of_result, of_source = STEADY_COPIES
+        total += height * width * _FLOATS * (of_result * scale**2 + of_source)
+    return total
+
+
+def _chosen(spec: ModelSpec, scale: int, config: RestoreConfig) -> places.Net:
+    return places.picked(nets_of(spec), scale, config.denoise, spec.name)
