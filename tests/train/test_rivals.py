@@ -20,11 +20,12 @@ from vrestore.train.rivals import NETS, SINGLE_IMAGE, Rival
 KNOBS = torch.tensor((0.2, 0.5)).view(1, 2, 1, 1)
 
 
-def picture(seed: int) -> Picture:
+def picture(seed: int, depth: float = 1.0) -> Picture:
+    """Noise around gray, `depth` from peak to peak."""
     generator = torch.Generator().manual_seed(seed)
     return Picture(
-        torch.rand(1, 1, 24, 32, generator=generator) - 0.5,
-        torch.rand(1, 2, 12, 16, generator=generator) - 0.5,
+        depth * (torch.rand(1, 1, 24, 32, generator=generator) - 0.5),
+        depth * (torch.rand(1, 2, 12, 16, generator=generator) - 0.5),
     )
 
 
@@ -55,13 +56,17 @@ def test_a_single_image_net_ignores_other_frames(net: str):
 
 
 def sequence(cell: Cell | Rival, seeds: tuple[int, ...]) -> torch.Tensor:
-    """Luma of the last frame of a still shot seen through these draws of noise."""
+    """Luma of the last frame of a still shot seen through these draws of noise.
+
+    Little noise: a frame that shows something else everywhere is no frame of the same shot to the
+    fusion, which then takes nothing from before.
+    """
     kernels = cell.kernels(YUV420, 2)
     memory = None
     for k, seed in enumerate(seeds):
         before = neighbour() if k else None
-        after, following = (neighbour(), picture(9)) if k else (None, None)
-        result = cell(kernels, picture(seed), KNOBS, memory, before, after, following)
+        after, following = (neighbour(), picture(9, 0.02)) if k else (None, None)
+        result = cell(kernels, picture(seed, 0.02), KNOBS, memory, before, after, following)
         memory = result.memory
     return result.picture.luma
 
