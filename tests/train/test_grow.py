@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from vrestore.errors import InputError
 from vrestore.models.nets.cell import Cell
 from vrestore.models.nets.grid import YUV420, YUV444, Picture
+from vrestore.models.registry import find, load_weights
+from vrestore.train.checkpoint import fresh_state, starting_weights
+from vrestore.train.config import TrainConfig
 from vrestore.train.grow import grow
 
 
@@ -78,3 +84,23 @@ def test_a_checkpoint_without_slopes_is_taken_for_plain_relu(small: Cell):
 def test_a_net_does_not_grow_into_a_smaller_one(small: Cell):
     with pytest.raises(ValueError, match="does not fit"):
         grow(small.state_dict(), Cell(4, 2, folded=False))
+
+
+@pytest.mark.parametrize("size", ["lite", "base"])
+def test_a_training_starts_from_a_model_that_ships_as_that_model(size: str):
+    spec = find("lite")
+    shipped = Cell(spec.arch_args["width"], spec.arch_args["depth"])
+    shipped.load_state_dict({k: v.float() for k, v in load_weights(spec).items()})
+    config = TrainConfig(data=Path(), checkpoint=Path("none.pt"), size=size, start="lite", steps=1)
+    started = fresh_state(config).cell
+    assert isinstance(started, Cell)
+    a, b = restored(shipped, 2, "420"), restored(started, 2, "420")
+    # The weights are up to 1, and taking the identity out and in rounds them at 6e-8.
+    assert torch.allclose(a.luma, b.luma, atol=1e-5)
+
+
+def test_a_training_does_not_start_from_what_is_no_cell():
+    with pytest.raises(InputError, match="no cell"):
+        starting_weights("resize")
+    with pytest.raises(InputError, match="no readable checkpoint"):
+        starting_weights("nothing-of-that-name.pt")

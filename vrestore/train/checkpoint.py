@@ -15,8 +15,9 @@ from torch.nn import Parameter
 
 from vrestore.errors import InputError
 from vrestore.models.nets.cell import Cell
+from vrestore.models.registry import load_weights, registered
 from vrestore.train.config import SIZES, TrainConfig
-from vrestore.train.grow import grow
+from vrestore.train.grow import grow, unfolded
 from vrestore.train.rivals import NETS, Net
 
 FORMAT = 1
@@ -54,6 +55,25 @@ def new_cell(size: str, net: str = "cell", *, folded: bool = False) -> Net:
     return NETS[net](width, depth, folded)
 
 
+def starting_weights(start: str) -> Mapping[str, Tensor]:
+    """The unfolded state that a training grows from.
+
+    Args:
+        start: the name of a cell of models.toml, whose weights are taken, or else the path of a
+            checkpoint, whose averaged weights are.
+
+    Raises InputError for a model that is no cell and a file that is no checkpoint, ModelError for
+    weights that are damaged.
+    """
+    spec = registered().get(start)
+    if spec is None:
+        average: Mapping[str, Tensor] = read(Path(start))["average"]
+        return average
+    if spec.arch != "cell":
+        raise InputError(f"{start} is no cell; only a cell can be grown from")
+    return unfolded({name: value.float() for name, value in load_weights(spec).items()})
+
+
 def fresh_state(config: TrainConfig) -> TrainState:
     """An untrained state, a function of the seed and of what it grows from."""
     torch.manual_seed(config.seed)
@@ -61,7 +81,7 @@ def fresh_state(config: TrainConfig) -> TrainState:
     if config.start is not None:
         if not isinstance(cell, Cell):
             raise InputError(f"{config.net} cannot start from another net; only a cell can")
-        grow(read(config.start)["average"], cell)
+        grow(starting_weights(config.start), cell)
     cell = cell.to(config.device)
     average = new_cell(config.size, config.net).to(config.device).requires_grad_(False)
     average.load_state_dict(cell.state_dict())

@@ -54,7 +54,7 @@ def train(
     twin: Annotated[bool, typer.Option("--twin", help="Train the single-image twin.")] = False,
     net: Annotated[str, typer.Option(help=f"One of {', '.join(NETS)}.")] = "cell",
     start: Annotated[
-        Path | None, typer.Option(help="Checkpoint of a smaller size to grow from.", exists=True)
+        str | None, typer.Option(help="Model, or checkpoint, of a smaller size to grow from.")
     ] = None,
     precision: Annotated[
         str, typer.Option(help="Of the trunk: fp32; bf16 is twice as fast where a CPU has it.")

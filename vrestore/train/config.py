@@ -30,8 +30,9 @@ class TrainConfig:
     size: str = "lite"
     """A key of SIZES."""
 
-    start: Path | None = None
-    """Checkpoint of a smaller or equal size to grow from; the aligner's phase is then left out."""
+    start: str | None = None
+    """Model by its name, or checkpoint by its path, of a smaller or equal size to grow from; the
+    aligner's phase is then left out."""
 
     precision: str = "fp32"
     """Of the trunk's convolutions: fp32, or bf16 with fp32 weights and accumulation."""

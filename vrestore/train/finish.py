@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,9 +72,7 @@ def finish(
     minutes = stored["elapsed_seconds"] / 60
     licences = sorted({s.license for s in manifest.sources})
     last = stored["curve"][-1] if stored["curve"] else {}
-    numbers = "\n".join(
-        f"| {k} | {v:+.2f} |" for k, v in last.items() if isinstance(v, float) and "x" in k
-    )
+    numbers = "\n".join(f"| {k} | {v:+.2f} |" for k, v in last.items() if _is_gain(k, v))
     kind = "causal recurrent, one frame of lookahead" if config["temporal"] else "single-image"
     card.write_text(
         f"# {name}\n\n{purpose}.\n\n"
@@ -92,6 +90,7 @@ def finish(
         "## Gain over bicubic on clips held out of training\n\n"
         "Luma PSNR in dB; `still` is the same net without neighbours and memory.\n\n"
         f"| case | dB |\n|---|---|\n{numbers}\n\n"
+        f"{_curve(stored['curve'])}"
         "## Limits\n\n"
         "Trained on 8-bit standard-range pictures with synthetic damage. It neither deinterlaces, "
         "stabilises nor colours, leaves what stays in the same place for many frames (burnt-in "
@@ -101,12 +100,29 @@ def finish(
     return Shipped(weights=weights, card=card, row=row)
 
 
+def _curve(points: Sequence[Mapping[str, float | str]]) -> str:
+    """The learning curve, so that it is known as long as the weights are."""
+    cases = list(dict.fromkeys(k for p in points for k, v in p.items() if _is_gain(k, v)))
+    rows = [
+        f"| {p['step']:,} | {p['phase']} | "
+        + " | ".join(f"{p[case]:+.2f}" if case in p else "" for case in cases)
+        + " |"
+        for p in points
+    ]
+    head = f"| step | phase | {' | '.join(cases)} |\n|{'---|' * (2 + len(cases))}\n"
+    return "## Learning curve\n\n" + head + "\n".join(rows) + "\n\n" if rows else ""
+
+
+def _is_gain(key: str, value: float | str) -> bool:
+    """Whether a point's entry is a gain in dB of a case such as `clean-x2/still`."""
+    return isinstance(value, float) and "x" in key
+
+
 def _origin(config: Mapping[str, Any]) -> str:
     """Which training this one grew from, as a line of the card."""
     start = config.get("start")
     if start is None:
         return ""
     return (
-        f"- grown from the checkpoint `{Path(start).name}`, aligner and fusion taken over; its "
-        "steps come on top\n"
+        f"- grown from `{Path(start).name}`, aligner and fusion taken over; its steps come on top\n"
     )

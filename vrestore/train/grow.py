@@ -15,6 +15,25 @@ from torch import Tensor
 from vrestore.models.nets.cell import Cell, Convolution
 
 
+def unfolded(weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The state of a folded cell as that of one in training which computes the same.
+
+    A layer of the trunk becomes an identity, which trains as it does in a fresh net, and the rest.
+    """
+    state = dict(weights)
+    for name in weights:
+        if name.startswith(("stem.", "trunk.")) and name.endswith(".weight"):
+            layer, kernel = name.removesuffix("weight"), weights[name]
+            outputs, inputs = kernel.shape[:2]
+            state[layer + "point"] = kernel.new_zeros(outputs, inputs, 1, 1)
+            if layer != "stem.":
+                state[layer + "through"] = kernel.new_ones(outputs)
+                centre = torch.eye(outputs, dtype=kernel.dtype)
+                state[name] = kernel.clone()
+                state[name][:, :, 1, 1] -= centre
+    return state
+
+
 def grow(small: Mapping[str, Tensor], cell: Cell) -> None:
     """Write the unfolded state of a smaller cell into `cell`, which then gives the same pictures.
 
