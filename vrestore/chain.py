@@ -15,6 +15,7 @@ from vrestore.models import restorer
 from vrestore.models.single.restorer import ImageRestorer
 from vrestore.models.steadier import Steadier
 from vrestore.models.temporal import TemporalRestorer
+from vrestore.models.turned import Turned
 from vrestore.notes import NoteBook
 from vrestore.ops.bars import BarsAround
 from vrestore.ops.buffers import Alloc
@@ -174,7 +175,7 @@ def _network(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Op[Frame, Frame
         resample=resample,
     )
     model: Op[Frame, Frame] = built
-    if isinstance(built, TemporalRestorer | ImageRestorer | Steadier):
+    if isinstance(built, TemporalRestorer | ImageRestorer | Steadier | Turned):
         model = Threaded(book.of(built), plan.threads.torch)
     form, color = plan.info.video.format, _restored_color(plan)
     if plan.model.space == "rgb":

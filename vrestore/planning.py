@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import PurePath
 
 from vrestore.diagnose.values import Diagnosis
+from vrestore.errors import PlanError
 from vrestore.fieldplan import FieldPlan, choose_fields
 from vrestore.io.encode import VideoTarget
 from vrestore.io.encoders import Kind
@@ -209,6 +210,11 @@ def make_plan(
     threads = ThreadBudget.split(preset.run.threads)
     model = registry.find(preset.restore.model, device_class(device.torch_device))
     kind = STILL_KINDS.get(PurePath(path).suffix.lower()) if info.is_still else None
+    if preset.restore.tta and kind is None and not model.is_single_image:
+        raise PlanError(
+            f"--tta is for pictures and for models that see one picture at a time; {model.name!r} "
+            "looks at the frames before and after"
+        )
     multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
     size = plan_size(
         preset.size,

@@ -71,7 +71,7 @@ def preset_from(given: Mapping[str, Any]) -> Preset:
 
 def _require_fitting_model(preset: Preset, keys: set[str]) -> None:
     """Raise PresetError where the line sets something that its model does not have."""
-    if not keys & {"restore.strength", "restore.denoise", "restore.steady"}:
+    if not keys & {"restore.strength", "restore.denoise", "restore.steady", "restore.tta"}:
         return
     from vrestore.models.registry import find
     from vrestore.models.restorer import require_fitting

@@ -29,6 +29,9 @@ LIBRARY_BYTES = 32 * 2**20
 _FLOATS = 3 * 4
 """Bytes of an R'G'B' sample."""
 
+TURNED_COPIES = 2
+"""Results that are held beside the present one: their sum, and the mean."""
+
 STEADY_COPIES = 10, 16
 """Pictures that the steadier holds at once: of the result's size and of the source's."""
 
@@ -83,6 +86,8 @@ def network_bytes(
     features = round(each * rows * columns * (1.0 + ENGINE_SHARE))
     # The engine keeps the weights arranged for its own arithmetic beside those of the file.
     total = LIBRARY_BYTES + features + 4 * weights + 2 * height * width * _FLOATS * (scale**2 + 1)
+    if config.tta:
+        total += TURNED_COPIES * height * width * _FLOATS * scale**2
     if config.steady:
         of_result, of_source = STEADY_COPIES
         total += height * width * _FLOATS * (of_result * scale**2 + of_source)

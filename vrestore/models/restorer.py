@@ -19,6 +19,7 @@ from vrestore.models.single.picture import PictureNet
 from vrestore.models.single.restorer import ImageRestorer
 from vrestore.models.steadier import Steadier
 from vrestore.models.temporal import TemporalRestorer
+from vrestore.models.turned import Turned
 
 __all__ = [
     "RestoreConfig",
@@ -56,6 +57,10 @@ class RestoreConfig:
 
     steady: bool = False
     """Average the results of a model of others along the motion, which takes its flicker away."""
+
+    tta: bool = False
+    """Average the results for the eight turns and mirror images of a picture, at eight times the
+    time; for pictures, and for models of others."""
 
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     """Of the trunk's arithmetic; `auto` is bf16 where the CPU multiplies in it, else the model's
@@ -130,6 +135,8 @@ def require_fitting(spec: ModelSpec, config: RestoreConfig) -> None:
         raise PresetError(
             f"--steady is for models that see one picture at a time, and {spec.name!r} is none"
         )
+    if config.tta and spec.arch in ("identity", "resize"):
+        raise PresetError(f"--tta is for networks, and {spec.name!r} is none")
 
 
 def build(
@@ -170,22 +177,25 @@ def build(
         raise ModelError(
             f"the weights of {spec.name!r} do not fit its architecture: {error}"
         ) from error
-    return TemporalRestorer(
+    restorer = TemporalRestorer(
         spec, cell, scale,
         strength=spec.strength if config.strength is None else config.strength,
         tile=None if config.tile == "auto" else config.tile,
         dtype=dtype,
         device=device,
     )  # fmt: skip
+    return Turned(restorer) if config.tta else restorer
 
 
 def _single_image(
     spec: ModelSpec, scale: int, config: RestoreConfig, device: torch.device
 ) -> Restorer:
-    """A model of others, with the steadier where it is asked for."""
+    """A model of others, turned and with the steadier where that is asked for."""
     tile = None if config.tile == "auto" else config.tile
     net = _picture_net(spec, scale, config.denoise, device)
-    inner = ImageRestorer(spec, net, tile=tile)
+    inner: ImageRestorer | Turned = ImageRestorer(spec, net, tile=tile)
+    if config.tta:
+        inner = Turned(inner)
     return Steadier(inner, shipped_aligner().to(device)) if config.steady else inner
 
 

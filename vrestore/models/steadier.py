@@ -32,6 +32,7 @@ from vrestore.models.nets.align import Aligner, Pyramid, crop
 from vrestore.models.nets.cell import noise_level
 from vrestore.models.nets.warp import sample, sample_sharp, sampling_grid, validity
 from vrestore.models.single.restorer import ImageRestorer
+from vrestore.models.turned import Turned
 from vrestore.notes import ShotNote
 
 __all__ = ["Steadier"]
@@ -113,7 +114,7 @@ class Steadier:
 
     latency = 0
 
-    def __init__(self, inner: ImageRestorer, align: Aligner) -> None:
+    def __init__(self, inner: ImageRestorer | Turned, align: Aligner) -> None:
         self.spec = inner.spec
         self.scale = inner.scale
         self._inner = inner
