@@ -26,13 +26,13 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.onnx import symbolic_helper
 from torch.onnx.utils import register_custom_op_symbolic, unregister_custom_op_symbolic
 
 from vrestore.errors import ModelError, OutputError
-from vrestore.models.nets import ARCHITECTURES, align, warp
+from vrestore.models.anysize import grid_of_any_size, regions_of_any_size, shift_of_any_size
+from vrestore.models.nets import ARCHITECTURES, align, fusion, warp
 from vrestore.models.nets import cell as cell_module
 from vrestore.models.nets.align import Pyramid, crop
 from vrestore.models.nets.cell import Cell, Memory, Neighbour, noise_level
@@ -46,8 +46,8 @@ __all__ = ["LEAST", "STATE", "ExportedCell", "export", "exported", "first_state"
 OPSET = 20
 """The first in which GridSample reads bicubically."""
 
-LEAST = 384
-"""Smallest width and height: the search for a motion of the whole picture has a fixed size."""
+LEAST = 16
+"""Smallest width and height, as the restorer pads to."""
 
 STATE = ("state_luma", "state_chroma", "state_fused_luma", "state_fused_chroma", "state_noise")
 """Names of the state's tensors; magnifying models have `state_restored_luma` too."""
@@ -184,7 +184,9 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), ExitStack() as patches:
         warnings.simplefilter("ignore")
         for module in (align, cell_module, warp):
-            patches.enter_context(_replaced(module, "sampling_grid", _grid_of_any_size))
+            patches.enter_context(_replaced(module, "sampling_grid", grid_of_any_size))
+        patches.enter_context(_replaced(align, "global_shift", shift_of_any_size))
+        patches.enter_context(_replaced(fusion, "over_regions", regions_of_any_size))
         for name, symbol in _SYMBOLS.items():
             register_custom_op_symbolic(name, symbol, OPSET)
         try:
@@ -202,17 +204,6 @@ def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
         yield
     finally:
         setattr(module, name, before)
-
-
-def _grid_of_any_size(flow: Tensor, height: int, width: int, cell: int = 2) -> Tensor:
-    """`warp.sampling_grid`, but written so that no size is kept from the example when traced."""
-    h, w = flow.shape[-2:]
-    flow = F.interpolate(flow, size=(height, width), mode="bilinear")
-    x = (torch.arange(width, device=flow.device) * 2.0 + 1.0) / width - 1.0
-    y = (torch.arange(height, device=flow.device) * 2.0 + 1.0) / height - 1.0
-    return torch.stack(
-        (flow[:, 0] * (2.0 / (cell * w)) + x, flow[:, 1] * (2.0 / (cell * h)) + y[:, None]), -1
-    )
 
 
 # ------------------------------------------------------------- operations that torch cannot write

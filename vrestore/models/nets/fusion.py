@@ -109,7 +109,11 @@ def apart(c: Candidates) -> Tensor:
         return torch.maximum(luma, size[:, 4:].mean(1, keepdim=True))
 
     other = torch.minimum(differ(c.now, c.state), differ(c.now, c.after))
-    spot = ramp(other - differ(c.state, c.after), APART_DIFFERENCE)
+    return over_regions(ramp(other - differ(c.state, c.after), APART_DIFFERENCE))
+
+
+def over_regions(spot: Tensor) -> Tensor:
+    """1 around where most of a neighbourhood stands apart, (N, 1, h, w) of single cells' 0..1."""
     h, w = spot.shape[-2:]
     block = max(APART_BLOCK, min(h, w) // APART_BLOCKS_HIGH)
     share = F.avg_pool2d(spot, block, ceil_mode=True, count_include_pad=False)
