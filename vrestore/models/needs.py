@@ -14,7 +14,7 @@ from vrestore.models.single.reach import geometry_of
 from vrestore.models.single.restorer import TILE_BYTES
 from vrestore.models.single.tiles import side_for
 
-__all__ = ["engine", "files_digest", "network_bytes"]
+__all__ = ["engine", "files_digest", "frames_abreast", "network_bytes"]
 
 UNTOLD_BYTES = 1024
 """Features a sample of the picture for networks that do not tell: 64 channels four times over."""
@@ -61,10 +61,29 @@ def engine(spec: ModelSpec, device: torch.device) -> str:
     return ""
 
 
-def network_bytes(
-    spec: ModelSpec, scale: int, config: RestoreConfig, height: int, width: int
+def frames_abreast(
+    spec: ModelSpec, config: RestoreConfig, device: torch.device, threads: int
 ) -> int:
-    """Memory that a model of others takes for pictures of that size; 0 for other models.
+    """Frames that a model of others restores at a time: two of ncnn's on a CPU of several cores.
+
+    Two threads at one frame wait for each other at every layer and both for what one alone does:
+    on two cores they were busy for 1.5 of 2 seconds.
+    """
+    alone = config.steady or config.tta or spec.arch != "ncnn" or device.type != "cpu"
+    return 1 if alone else min(2, threads)
+
+
+def network_bytes(
+    spec: ModelSpec,
+    scale: int,
+    config: RestoreConfig,
+    height: int,
+    width: int,
+    *,
+    abreast: int = 1,
+) -> int:
+    """Memory that a model of others takes for pictures of that size, `abreast` of them at a time; 0
+    for other models.
 
     Counted from the layers of ncnn's files for the largest tile; an ONNX file or a checkpoint does
     not tell its layers here and is taken for UNTOLD_BYTES.  Raises PresetError and ModelError as
@@ -85,7 +104,8 @@ def network_bytes(
     rows, columns = (min(side or size, size) + 2 * around for size in (height, width))
     features = round(each * rows * columns * (1.0 + ENGINE_SHARE))
     # The engine keeps the weights arranged for its own arithmetic beside those of the file.
-    total = LIBRARY_BYTES + features + 4 * weights + 2 * height * width * _FLOATS * (scale**2 + 1)
+    planes = 2 * height * width * _FLOATS * (scale**2 + 1)
+    total = LIBRARY_BYTES + 4 * weights + abreast * (features + planes)
     if config.tta:
         total += TURNED_COPIES * height * width * _FLOATS * scale**2
     if config.steady:

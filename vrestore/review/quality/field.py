@@ -11,7 +11,7 @@ from vrestore.ops.resample import Kernel
 from vrestore.review.quality.filters import FILTERS, classical, external_ffmpeg, vmaf_ffmpeg
 from vrestore.review.quality.methods import Method, interpolation, median_of_three
 from vrestore.review.quality.networks import Contender, aligned_median, network
-from vrestore.review.quality.originals import originals
+from vrestore.review.quality.originals import dear, originals
 
 __all__ = ["ALONE", "MEDIAN", "TWIN", "Entrant", "Participants", "Trial", "participants"]
 
@@ -54,6 +54,9 @@ class Participants:
     entrants: tuple[Entrant, ...]
     contenders: tuple[Contender, ...]
     published: tuple[Method, ...]
+    dear: tuple[Method, ...]
+    """Published ones that take too long for clips."""
+
     program: str | None
     """The command-line ffmpeg."""
 
@@ -148,6 +151,7 @@ def participants(
         ),
         contenders=tuple(contenders),
         published=tuple(originals()),
+        dear=tuple(dear()),
         program=external_ffmpeg(),
         judge=vmaf_ffmpeg(),
     )

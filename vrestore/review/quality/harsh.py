@@ -115,7 +115,8 @@ def harsh_stills(
                 ", ".join(f"{c.name} {c.strength:g}" for c in conditions) + ".",
                 "*Published* are others' weights as they published them: waifu2x was trained",
                 "mostly on drawings, and is given the noise level that is nearest to the truth;",
-                "animevideov3 was trained against a discriminator, which PSNR does not reward.",
+                "animevideov3 and RealESRGAN x4plus were trained against a discriminator, which",
+                "PSNR does not reward; x4plus magnifies by 4 alone. `large` is not trained.",
                 "Differences over all pictures, with their 95 % interval.",
             ),
         )
@@ -132,6 +133,7 @@ def _rows(
 ) -> list[tuple[str, ...]]:
     methods = [
         *field.plain(scale), *field.originals(scale),
+        *(m for m in field.dear if scale in m.scales),
         *(c.method for c in field.contenders if not c.temporal), *field.models,
     ]  # fmt: skip
     cells: dict[str, list[str]] = {}
