@@ -1,35 +1,36 @@
-"""Damages clips that no threshold was chosen on, and counts what the diagnosis says of them.
+"""Damages clips, counts what the diagnosis says of them, and tells the real clips.
 
-    PYTHONPATH=. python docs/tables/diagnosis.py --data ../shared/data [--rounds 6] [--real]
+    PYTHONPATH=. python docs/tables/diagnosis.py --data ../shared/data --readings FILE
+        [--set held-out|development] [--draws 10] [--seed 2026] [--part 0/2]
+    PYTHONPATH=. python docs/tables/diagnosis.py --readings FILE... --tell
+    PYTHONPATH=. python docs/tables/diagnosis.py --data ../shared/data --real
 
-Prints Markdown.  Each damage is put on as many clips as there are rounds.  It counts as recognised
-where one of its own findings is found; a row also names what else was found, which for clean clips
-is false alarm.  `--real` adds the real clips.
-
-The clips: lossless ones and broadcast, made half as large, that training does not use, and Kodak's
-photographs under a moving camera, which have nothing wrong with them.
+Reads every clip clean, and puts each damage, barely visible and visible, on as many clips as there
+are draws, the amount drawn anew each time.  What was read is written to FILE, a line each, and what
+FILE holds already is not read again; `--tell` prints Markdown of it.  A damage is recognised where
+one of its own findings is found; what else is found is told too, which on clean clips is false
+alarm.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
+import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.random import Generator
-from torch import Tensor
+from damages import CLEAN, DAMAGES, FRAMES, Clip, Codes, Damage, development, drawn, held_out
 
-from vrestore.diagnose import diagnose
+from vrestore.diagnose import Severity, diagnose
 from vrestore.diagnose.judge import judge
-from vrestore.diagnose.reading import RunReader
+from vrestore.diagnose.source import read_runs
 from vrestore.diagnose.suggest import suggest
-from vrestore.diagnose.values import Finding
 from vrestore.errors import VRestoreError
 from vrestore.io.decode import DecodeConfig
 from vrestore.io.probe import ProbeOptions, probe
@@ -46,167 +47,49 @@ from vrestore.media import (
     Timestamp,
 )
 from vrestore.ops.cadence import survey_fields
-from vrestore.train import damage, film, tape_faults
-from vrestore.train.codec import recompress
-from vrestore.train.footage import read_clip
-from vrestore.train.sample import normalise, quantise, subsample, to_ycbcr
-from vrestore.train.tape import tape
+from vrestore.ops.patterns import Pattern
 
-SEED = 31337
-FRAMES, HEIGHT, WIDTH = 24, 288, 416
-FILMED = (
-    ("train/video_lossless/ntia_aspen_960x540.mkv", 2),
-    ("train/video_lossless/temple_1200x800.mkv", 2),
-    ("benchmark/video/BasketballPass_416x240.mkv", 1),
-    ("benchmark/video/carphone_pristine.mp4", 1),
-    ("benchmark/video/foreman_cif_10f.y4m", 1),
-    ("benchmark/video/park_joy_480x270_10f.y4m", 1),
-    ("benchmark/Vid4/calendar.mkv", 1),
-    ("benchmark/Vid4/walk.mkv", 1),
-    ("odd/streams_subs_chapters/mp3ac325-4864-small.mp4", 2),
-    ("odd/damaged/video_with_failing_audio.mp4", 2),
-    ("odd/vfr_timestamps/frag_overlap.mp4", 2),
-    ("odd/rotation/sample_portrait.mp4", 2),
-)
-"""Clips that are looked at, and how many times they are shrunk against their own coding."""
-
-STILLS = "train/stills_Kodak"
+FAINT, VISIBLE = "barely visible", "visible"
 STAND_IN = "benchmark/video/carphone_pristine.mp4"
-"""Whose header speaks for all of them: standard definition, 8 bit, progressive."""
+"""Whose header speaks for all of them but for their size: 8 bit, progressive, H.264."""
 FORMAT = SampleFormat(model=ColorModel.YCBCR, depth=8, log2_chroma_w=1, log2_chroma_h=1)
 COLOR = ColorSpec(matrix=Matrix.BT709, range=Range.LIMITED, chroma_location=ChromaLocation.LEFT)
-Codes = tuple[Tensor, Tensor]
+PROPERTIES = frozenset({"sample aspect", "drawing", "colour", "shots"})
+"""Findings that are no degradation."""
+
+Row = dict[str, Any]
 
 
-def pictures(data: Path) -> list[tuple[str, Callable[[], Tensor]]]:
-    """Name and frames, (T, 3, H, W) 0..1, of every clip that is looked at."""
-    found: list[tuple[str, Callable[[], Tensor]]] = []
-    for name, shrink in FILMED:
-        path = data / name
-        found.append((path.stem, lambda path=path, shrink=shrink: filmed(path, shrink)))
-    for number, path in enumerate(sorted((data / STILLS).iterdir())):
-        found.append((path.stem, lambda path=path, number=number: photographed(path, number)))
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    clip: Clip
+    kind: Damage
+    strength: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.clip.name}/{self.kind.name}/{self.strength}"
 
 
-def filmed(path: Path, shrink: int) -> Tensor:
-    """The first frames; of a shorter clip there and back again."""
-    frames = read_clip(path)[:FRAMES].permute(0, 3, 1, 2).float() / 255
-    if shrink > 1:
-        frames = F.interpolate(frames, scale_factor=1 / shrink, mode="bicubic", antialias=True)
-    there = list(range(len(frames)))
-    order = (there + there[-2:0:-1]) * FRAMES
-    return even(frames.clamp(0, 1)[order[:FRAMES]])
-
-
-def photographed(path: Path, number: int) -> Tensor:
-    """A photograph before a camera that stands, pans, is held by hand or zooms."""
-    rng = np.random.default_rng((SEED, number))
-    still = damage.gaussian_blur(read_clip(path).permute(0, 3, 1, 2).float() / 255, 0.4, 0.4)
-    height, width = still.shape[-2:]
-    time = torch.arange(FRAMES).double()
-    place, zoom = torch.zeros(FRAMES, 2).double(), torch.full((FRAMES,), 1.3).double()
-    match number % 4:
-        case 1:
-            place = time[:, None] * torch.tensor(rng.uniform(-2, 2, 2))
-        case 2:
-            steps = np.cumsum(np.cumsum(rng.normal(0, 0.12, (FRAMES, 2)), 0), 0)
-            place = torch.from_numpy(steps - np.linspace(steps[0], steps[-1], FRAMES))
-        case 3:
-            zoom = 1.35 - 0.004 * time
-    y = torch.arange(min(HEIGHT, height * 10 // 14)).double()
-    x = torch.arange(min(WIDTH, width * 10 // 14)).double()
-    grid = torch.empty(FRAMES, len(y), len(x), 2)
-    grid[..., 0] = (((x - x.mean()) * zoom[:, None] + place[:, :1]) * 2 / width)[:, None]
-    grid[..., 1] = (((y - y.mean()) * zoom[:, None] + place[:, 1:]) * 2 / height)[:, :, None]
-    frames = F.grid_sample(
-        still.expand(FRAMES, -1, -1, -1), grid, mode="bicubic", padding_mode="reflection",
-        align_corners=False,
-    )  # fmt: skip
-    return even(frames.clamp(0, 1))
-
-
-def even(frames: Tensor) -> Tensor:
-    """The top left of whole 4:2:0 samples, at most WIDTH x HEIGHT."""
-    height, width = (
-        min(n, most) // 2 * 2 for n, most in zip(frames.shape[-2:], (HEIGHT, WIDTH), strict=True)
-    )
-    return frames[..., :height, :width]
-
-
-def codes(frames: Tensor) -> Codes:
-    planes = to_ycbcr(frames, "709")
-    return quantise(planes[:, :1], subsample(planes[:, 1:], "420-left"), full=False)
-
-
-def enlarged(frames: Tensor, factor: float) -> Tensor:
-    small = F.interpolate(frames, scale_factor=1 / factor, mode="bicubic", antialias=True)
-    return F.interpolate(small, size=frames.shape[-2:], mode="bicubic").clamp(0, 1)
-
-
-def taped(frames: Tensor, rng: Generator, amount: float) -> Codes:
-    planes, _ = tape(to_ycbcr(frames, "601"), rng, amount)
-    return quantise(planes[:, :1], subsample(planes[:, 1:], "420-left"), full=False)
-
-
-def faulty(frames: Tensor, fault: Callable[[Tensor], Tensor]) -> Codes:
-    planes = fault(to_ycbcr(frames, "601"))
-    return quantise(planes[:, :1], subsample(planes[:, 1:], "420-left"), full=False)
-
-
-def coded(frames: Tensor, rng: Generator, severity: float) -> Codes:
-    luma, chroma = codes(frames)
-    return recompress(luma, chroma, rng, severity)
-
-
-Make = Callable[[Tensor, Generator], Codes]
-DAMAGES: tuple[tuple[str, tuple[str, ...], Make], ...] = (
-    ("clean", (), lambda f, rng: codes(f)),
-    ("grain 0.012", ("noise", "grain"),
-     lambda f, rng: codes(damage.grain(f, rng, 0.012, gray=False))),
-    ("grain 0.035", ("noise", "grain"),
-     lambda f, rng: codes(damage.grain(f, rng, 0.035, gray=False))),
-    ("camera noise 0.012", ("noise",), lambda f, rng: codes(damage.camera_noise(f, rng, 0.012))),
-    ("flicker 0.008", ("flicker",),
-     lambda f, rng: codes(film.lit(f, film.flicker_gain(rng, len(f), 0.008)))),
-    ("flicker 0.03", ("flicker",),
-     lambda f, rng: codes(film.lit(f, film.flicker_gain(rng, len(f), 0.03)))),
-    ("weave 0.4 px", ("weave",), lambda f, rng: codes(film.moved(f, film.weave(rng, len(f), 0.4)))),
-    ("weave 1 px", ("weave",), lambda f, rng: codes(film.moved(f, film.weave(rng, len(f), 1.0)))),
-    ("dust 40 a megapixel", ("dirt",), lambda f, rng: codes(damage.dust(f, rng, 40)[0])),
-    ("dust 200 a megapixel", ("dirt",), lambda f, rng: codes(damage.dust(f, rng, 200)[0])),
-    ("two scratches", ("scratches",), lambda f, rng: codes(damage.scratches(f, rng, 2)[0])),
-    ("dyes faded 0.7", ("colour cast", "levels"),
-     lambda f, rng: codes(film.faded(f, film.dye_fade(rng, 0.7)))),
-    ("codec 0.4", ("blockiness", "starved texture"), lambda f, rng: coded(f, rng, 0.4)),
-    ("codec 0.8", ("blockiness", "starved texture"), lambda f, rng: coded(f, rng, 0.8)),
-    ("enlarged 1.6 times", ("resolution",), lambda f, rng: codes(enlarged(f, 1.6))),
-    ("enlarged twice", ("resolution",), lambda f, rng: codes(enlarged(f, 2.0))),
-    ("colour 2 px beside", ("chroma shift",),
-     lambda f, rng: faulty(f, lambda planes: tape_faults.chroma_shift(planes, 2.0))),
-    ("eight rows torn off", ("head switch",),
-     lambda f, rng: faulty(f, lambda planes: tape_faults.head_switch(planes, rng, 8))),
-    ("tape 0.3", ("noise", "chroma noise", "chroma bandwidth"), lambda f, rng: taped(f, rng, 0.3)),
-    ("tape 0.8", ("noise", "chroma noise", "chroma bandwidth"), lambda f, rng: taped(f, rng, 0.8)),
-)  # fmt: skip
-"""Name, findings that recognise it, and how it is made; weakest first."""
-
-FAINT = (
-    "grain 0.012", "camera noise 0.012", "flicker 0.008", "weave 0.4 px", "dust 40 a megapixel",
-    "codec 0.4", "enlarged 1.6 times", "tape 0.3",
-)  # fmt: skip
-"""Names of damages that are seen only when looked for."""
-
-VISIBLE = tuple(name for name, own, _ in DAMAGES if own and name not in FAINT)
+def cases(clips: Sequence[Clip], draws: int, seed: int) -> Iterator[Case]:
+    """All clips clean; each damage on `draws` clips of standard definition, none twice."""
+    yield from (Case(clip=clip, kind=CLEAN, strength="") for clip in clips)
+    small = [clip for clip in clips if not clip.hd]
+    for number, kind in enumerate(DAMAGES):
+        for strength, spread in ((FAINT, kind.faint), (VISIBLE, kind.visible)):
+            order = np.random.default_rng((seed, number, strength == VISIBLE)).permutation(
+                len(small)
+            )
+            for k in order[: draws if spread else 0]:
+                yield Case(clip=small[k], kind=kind, strength=strength)
 
 
 def frames_of(made: Codes) -> Iterator[Frame]:
-    luma, chroma = normalise(*made, full=False)
-    for t in range(len(luma)):
+    for t, (luma, chroma) in enumerate(zip(*made, strict=True)):
         yield Frame(
-            planes=(luma[t, 0], chroma[t, 0] + 0.5, chroma[t, 1] + 0.5),
+            planes=(luma[0], chroma[0], chroma[1]),
             format=FORMAT,
-            coding=Coding.UNIT,
+            coding=Coding.CODE,
             color=COLOR,
             timestamp=Timestamp(pts=t, time_base=Fraction(1, 25)),
             duration=1,
@@ -215,65 +98,125 @@ def frames_of(made: Codes) -> Iterator[Frame]:
         )
 
 
-PROPERTIES = frozenset({"sample aspect", "drawing", "colour", "shots"})
-"""Findings that are no degradation."""
-
-
-def findings(info: MediaInfo, made: Codes) -> tuple[Finding, ...]:
+def read(case: Case, info: MediaInfo, seed: int) -> Row:
+    """One damaged clip, read and judged."""
+    rng = np.random.default_rng((seed, *case.key.encode()))
+    amount = drawn(case.kind, case.strength, rng)
+    count = FRAMES * 2 // 3 if case.clip.hd else case.kind.frames
+    made = case.kind.make(case.clip.load(count), rng, amount)
     frames = list(frames_of(made))
-    reader = RunReader()
-    for frame in frames:
-        reader.push(frame)
-    return judge(info, [reader.reading()], survey_fields(frames), bars=None, shots=1, whole=True)
+    height, width = made[0].shape[-2:]
+    info = replace(info, video=replace(info.video, width=width, height=height))
+    cadence = survey_fields(frames)
+    readings = list(read_runs(frames, fields=cadence.usual is not Pattern.WHOLE))
+    judged = judge(info, readings, cadence, bars=None, shots=1, whole=True)
+    return {
+        "key": case.key,
+        "clip": case.clip.name,
+        "damage": case.kind.name,
+        "strength": case.strength,
+        "amount": round(amount, 4),
+        "hd": case.clip.hd,
+        "size": f"{width}x{height}",
+        "found": {one.name: int(one.severity) for one in judged if one.found},
+        "sure": {one.name: one.confidence for one in judged if one.found},
+        "preset": suggest(info, judged).preset,
+        "cadence": str(cadence),
+        "values": {name: round(value, 6) for name, value in readings[0].values.items()},
+    }
 
 
-def cases(clips: int, rounds: int) -> Iterator[tuple[int, int]]:
-    """Which clip gets which of DAMAGES: all are read clean, each damage is put on `rounds`."""
-    yield from ((number, 0) for number in range(clips))
-    for turn in range(rounds):
-        yield from (((7 * kind + 3 * turn + 1) % clips, kind) for kind in range(1, len(DAMAGES)))
+def read_all(options: argparse.Namespace) -> None:
+    clips = (held_out if options.set == "held-out" else development)(options.data)
+    info = probe(str(options.data / STAND_IN), DecodeConfig(), ProbeOptions())
+    path = options.readings[0]
+    done = {row["key"] for row in rows([path])} if path.exists() else set()
+    part, parts = (int(number) for number in options.part.split("/"))
+    every = list(cases(clips, options.draws, options.seed))
+    with path.open("a", encoding="utf-8") as file:
+        for case in every[part::parts]:
+            if case.key in done or (options.only and options.only not in case.key):
+                continue
+            print(json.dumps(read(case, info, options.seed)), file=file, flush=True)
 
 
-def synthetic(data: Path, rounds: int) -> None:
-    clips = pictures(data)
-    info = probe(str(data / STAND_IN), DecodeConfig(), ProbeOptions())
+def rows(paths: Sequence[Path]) -> list[Row]:
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+# ------------------------------------------------------------------------------------- telling
+
+
+def findings(row: Row) -> dict[str, int]:
+    return {name: level for name, level in row["found"].items() if name not in PROPERTIES}
+
+
+def right(row: Row, kind: Damage) -> bool:
+    found = findings(row)
+    return bool(set(kind.own) & set(found)) if kind.own else not found
+
+
+def listed(names: Counter[str]) -> str:
+    return ", ".join(f"{name} {times}" for name, times in names.most_common()) or "-"
+
+
+def tell(seen: Sequence[Row]) -> None:
+    by_kind: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in seen:
+        by_kind[row["damage"], row["strength"]].append(row)
+    print("| damage | | amounts | recognised | found besides, in how many clips | missed on |")
+    print("|---|---|---|---|---|---|")
+    totals: dict[str, list[int]] = {FAINT: [0, 0], VISIBLE: [0, 0]}
+    for kind in DAMAGES:
+        for strength in (FAINT, VISIBLE):
+            those = by_kind[kind.name, strength]
+            if not those:
+                continue
+            missed = [row for row in those if not right(row, kind)]
+            totals[strength][0] += len(those) - len(missed)
+            totals[strength][1] += len(those)
+            besides = Counter(n for row in those for n in findings(row) if n not in kind.own)
+            amounts = [row["amount"] for row in those]
+            names = ", ".join(f"{row['clip']} ({row['amount']:.3g})" for row in missed)
+            print(
+                f"| {kind.name} | {strength} | {min(amounts):.3g} to {max(amounts):.3g} "
+                f"| {len(those) - len(missed)} of {len(those)} | {listed(besides)} "
+                f"| {names or '-'} |"
+            )
+    for strength, (good, all_of_them) in totals.items():
+        print(f"\n{strength}: {good} of {all_of_them} ({100 * good / max(1, all_of_them):.1f} %)")
+    matrix(seen)
+    for title, hd in (("standard definition", False), ("high definition", True)):
+        clean = [row for row in by_kind["clean", ""] if row["hd"] is hd]
+        silent = sum(right(row, CLEAN) for row in clean)
+        slight = sum(max(findings(row).values(), default=0) <= Severity.SLIGHT for row in clean)
+        plain = sum(row["preset"] == "plain" for row in clean)
+        print(
+            f"\nclean, {title}: {silent} of {len(clean)} without any finding, {slight} with none "
+            f"above slight, {plain} given the preset plain\n"
+        )
+        print("| clean clip | size | found | preset |\n|---|---|---|---|")
+        for row in clean:
+            said = ", ".join(f"{n} {Severity(s).name.lower()}" for n, s in findings(row).items())
+            print(f"| {row['clip']} | {row['size']} | {said or '-'} | {row['preset']} |")
+
+
+def matrix(seen: Sequence[Row]) -> None:
+    """In how many of the clips with a damage each finding was found, both strengths together."""
     told: dict[str, Counter[str]] = defaultdict(Counter)
-    missed: dict[str, list[str]] = defaultdict(list)
-    tried: Counter[str] = Counter()
-    alarms: list[tuple[str, str, str]] = []
-    for number, kind in cases(len(clips), rounds):
-        name, own, make = DAMAGES[kind]
-        clip, load = clips[number]
-        judged = findings(info, make(load(), np.random.default_rng((SEED, number, kind))))
-        found = [one for one in judged if one.found and one.name not in PROPERTIES]
-        names = [one.name for one in found]
-        tried[name] += 1
-        told[name].update(names)
-        right = bool(set(own) & set(names)) if own else not found
-        if not right:
-            missed[name].append(clip)
-        if not own:
-            preset = suggest(info, judged).preset
-            said = ", ".join(f"{one.name} {one.severity.name.lower()}" for one in found)
-            alarms.append((clip, said or "-", preset))
-        print(f"{clip}: {name}: {', '.join(names) or '-'}", file=sys.stderr, flush=True)
-    print(f"{len(clips)} clips, {FRAMES} frames of each, at most {WIDTH}x{HEIGHT}, seed {SEED}\n")
-    print("| damage | recognised | everything that was found, in how many clips | missed on |")
-    print("|---|---|---|---|")
-    for name, own, _ in DAMAGES:
-        listed = ", ".join(f"{what} {times}" for what, times in told[name].most_common())
-        right_in = tried[name] - len(missed[name])
-        label = f"{right_in} of {tried[name]}" + ("" if own else " called clean")
-        faint = " (barely visible)" if name in FAINT else ""
-        lost = ", ".join(missed[name]) if own else "see below"
-        print(f"| {name}{faint} | {label} | {listed or '-'} | {lost or '-'} |")
-    for title, names in (("barely visible", FAINT), ("visible", VISIBLE)):
-        total = sum(tried[n] for n in names)
-        right_of = total - sum(len(missed[n]) for n in names)
-        print(f"\n{title}: {right_of} of {total} ({100 * right_of / max(1, total):.0f} %)")
-    print("\n| clean clip | found | preset |\n|---|---|---|")
-    for clip, said, preset in alarms:
-        print(f"| {clip} | {said} | {preset} |")
+    tried = Counter(row["damage"] for row in seen)
+    for row in seen:
+        told[row["damage"]].update(findings(row))
+    columns = list(dict.fromkeys(n for c in told.values() for n in c))
+    print("\n| damage | clips | " + " | ".join(columns) + " |")
+    print("|---" * (len(columns) + 2) + "|")
+    for kind in (CLEAN, *DAMAGES):
+        if tried[kind.name]:
+            cells = (
+                f"**{told[kind.name][n]}**" if n in kind.own else str(told[kind.name][n] or "")
+                for n in columns
+            )
+            print(f"| {kind.name} | {tried[kind.name]} | " + " | ".join(cells) + " |")
 
 
 def real(data: Path) -> None:
@@ -298,13 +241,21 @@ def real(data: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--readings", type=Path, nargs="+", default=[])
+    parser.add_argument("--set", choices=("held-out", "development"), default="held-out")
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--part", default="0/1", help="which share of the cases, K/N")
+    parser.add_argument("--only", help="cases whose name holds this")
+    parser.add_argument("--tell", action="store_true")
     parser.add_argument("--real", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.rounds:
-        synthetic(options.data, options.rounds)
+    if options.readings and not options.tell:
+        read_all(options)
+    if options.tell:
+        tell(rows(options.readings))
     if options.real:
         real(options.data)
 

@@ -179,12 +179,17 @@ class _Look:
     def __init__(self, small: torch.Tensor) -> None:
         self.luma = small
         side = min(_MEAN_SIDE, (min(small.shape) - 1) // 2 * 2 + 1)
-        mean = F.avg_pool2d(
-            small[None, None], side, stride=1, padding=side // 2, count_include_pad=False
-        )[0, 0]
-        self.detail = F.avg_pool2d((small - mean)[None, None], 3, 1, 1)[0, 0]
+        self.detail = _box(small - _box(small, side), 3)
         self.coarse = F.avg_pool2d(self.detail[None, None].abs(), _COARSE)[0, 0]
         self.coarse -= self.coarse.mean()
+
+
+def _box(plane: torch.Tensor, side: int) -> torch.Tensor:
+    """Means over squares of an odd side, of what of them lies inside the picture."""
+    for kernel in ((side, 1), (1, side)):
+        pad = (kernel[0] // 2, kernel[1] // 2)
+        plane = F.avg_pool2d(plane[None], kernel, 1, pad, count_include_pad=False)[0]
+    return plane
 
 
 def _step(before: _Look, here: _Look) -> tuple[Numbers, Numbers]:
@@ -193,17 +198,8 @@ def _step(before: _Look, here: _Look) -> tuple[Numbers, Numbers]:
     height, width = here.luma.shape
     side = min(_CELL, height // 2, width // 2)
     start_x, start_y = _whole(before.coarse, here.coarse)
-    reach = _REACH + max(abs(start_x), abs(start_y))
-    wide = F.pad(before.detail[None], (reach,) * 4, mode="replicate")[0]
-    misfits = []
-    span = range(-_REACH, _REACH + 1)
-    for dy in span:
-        for dx in span:
-            top, left = reach - start_y - dy, reach - start_x - dx
-            part = (slice(top, top + height), slice(left, left + width))
-            misfits.append(_per_cell((here.detail - wide[part]).square_(), side))
-    misfit = torch.stack(misfits)
-    size = len(span)
+    misfit = _misfits(before.detail, here.detail, (start_x, start_y), side)
+    size = 2 * _REACH + 1
     best = misfit.argmin(0)
     row, column = best // size, best % size
     least = misfit.gather(0, best[None])[0]
@@ -230,19 +226,52 @@ def _step(before: _Look, here: _Look) -> tuple[Numbers, Numbers]:
     return moves.double().numpy(), gains.double().numpy()
 
 
+def _misfits(
+    before: torch.Tensor, here: torch.Tensor, start: tuple[int, int], side: int
+) -> torch.Tensor:
+    """(shifts, cells): mean squared difference of each cell from where it may have come from,
+    `_REACH` samples each way about `start`, x and y; down first."""
+    height, width = here.shape
+    reach = _REACH + max(abs(start[0]), abs(start[1]))
+    wide = F.pad(before[None], (reach,) * 4, mode="replicate")[0]
+    top, left = reach - start[1] - _REACH, reach - start[0] - _REACH
+    wide = wide[top : top + height + 2 * _REACH, left : left + width + 2 * _REACH]
+    around = _cut(wide, side + 2 * _REACH, side)
+    cells = _cut(here, side, side)
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 a b, the products as a correlation of each cell by itself.
+    products = F.conv2d(around[None], cells[:, None], groups=len(cells))[0]
+    theirs = F.avg_pool2d(F.avg_pool2d(around.square()[None], (side, 1), 1), (1, side), 1)[0]
+    own = cells.square().mean((1, 2))[:, None, None]
+    misfit = (own + theirs - products * (2 / side**2)).clamp_(min=0)
+    # What lies above in the frame before has moved down.
+    return misfit.flip(1, 2).flatten(1).t().contiguous()
+
+
+def _cut(plane: torch.Tensor, size: int, step: int) -> torch.Tensor:
+    """(n, size, size) squares, row by row, one every `step` samples."""
+    return plane.unfold(0, size, step).unfold(1, size, step).reshape(-1, size, size)
+
+
 def _whole(before: torch.Tensor, here: torch.Tensor) -> tuple[int, int]:
     """How the picture as a whole moved, x and y, to a few samples."""
     height, width = here.shape
     reach = min(_COARSE_REACH, height // 4, width // 4)
-    best, least = (0, 0), float("inf")
-    for dy in range(-reach, reach + 1):
-        for dx in range(-reach, reach + 1):
-            a = here[max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)]
-            b = before[max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)]
-            misfit = float((a - b).abs().mean()) * (1 + 0.002 * (abs(dx) + abs(dy)))
-            if misfit < least:
-                best, least = (dx, dy), misfit
-    return best[0] * _COARSE, best[1] * _COARSE
+    away = torch.arange(-reach, reach + 1).abs()
+    shifted = _shifted(before, reach)
+    inside = _shifted(torch.ones_like(before), reach)
+    apart = ((shifted - here).abs_() * inside).sum((2, 3)).flip(0, 1)
+    apart /= (height - away)[:, None] * (width - away)
+    apart *= 1 + 0.002 * (away[:, None] + away)
+    best = int(apart.argmin())
+    down, across = divmod(best, 2 * reach + 1)
+    return (across - reach) * _COARSE, (down - reach) * _COARSE
+
+
+def _shifted(plane: torch.Tensor, reach: int) -> torch.Tensor:
+    """(shifts down, shifts across, H, W) a plane moved up to `reach` samples each way, zero where
+    it has left the picture."""
+    height, width = plane.shape
+    return F.pad(plane, (reach,) * 4).unfold(0, height, 1).unfold(1, width, 1)
 
 
 def _per_cell(plane: torch.Tensor, side: int) -> torch.Tensor:
