@@ -1,7 +1,7 @@
 """Clips and the damages that `diagnosis.py` puts on them: what, how strong, and by what told.
 
 Two sets of clips that have nothing in common: `DEVELOPMENT`, which thresholds may be chosen on, and
-`HELD_OUT`, which is only counted.  A clip is a short film of at most 416x288, filmed or a
+`HELD_OUT`, which is only counted.  A clip is a short film of at most 384x256, filmed or a
 photograph under a moving camera, or one of high definition.
 """
 
@@ -26,7 +26,7 @@ from vrestore.train.footage import read_clip
 from vrestore.train.sample import quantise, subsample, to_ycbcr
 from vrestore.train.tape import tape
 
-HEIGHT, WIDTH = 288, 416
+HEIGHT, WIDTH = 256, 384
 HD = (720, 1280)
 Codes = tuple[Tensor, Tensor]
 """uint8 luma (T, 1, H, W) and chroma (T, 2, H/2, W/2) of limited range."""
@@ -205,7 +205,7 @@ def order_of(rng: Generator) -> FieldOrder:
     return FieldOrder.TOP_FIRST if rng.random() < 0.5 else FieldOrder.BOTTOM_FIRST
 
 
-FRAMES = 24
+FRAMES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

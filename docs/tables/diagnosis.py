@@ -20,12 +20,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from damages import CLEAN, DAMAGES, FRAMES, Clip, Codes, Damage, development, drawn, held_out
+from torch import Tensor
 
 from vrestore.diagnose import Severity, diagnose
 from vrestore.diagnose.judge import judge
@@ -72,16 +74,17 @@ class Case:
 
 
 def cases(clips: Sequence[Clip], draws: int, seed: int) -> Iterator[Case]:
-    """All clips clean; each damage on `draws` clips of standard definition, none twice."""
+    """All clips clean; then turn by turn each damage on a clip of standard definition, no damage
+    of one strength on a clip twice."""
     yield from (Case(clip=clip, kind=CLEAN, strength="") for clip in clips)
     small = [clip for clip in clips if not clip.hd]
-    for number, kind in enumerate(DAMAGES):
-        for strength, spread in ((FAINT, kind.faint), (VISIBLE, kind.visible)):
-            order = np.random.default_rng((seed, number, strength == VISIBLE)).permutation(
-                len(small)
-            )
-            for k in order[: draws if spread else 0]:
-                yield Case(clip=small[k], kind=kind, strength=strength)
+    for turn in range(draws):
+        for number, kind in enumerate(DAMAGES):
+            for strength, spread in ((FAINT, kind.faint), (VISIBLE, kind.visible)):
+                if spread:
+                    rng = np.random.default_rng((seed, number, strength == VISIBLE))
+                    chosen = rng.permutation(len(small))[turn]
+                    yield Case(clip=small[chosen], kind=kind, strength=strength)
 
 
 def frames_of(made: Codes) -> Iterator[Frame]:
@@ -98,12 +101,22 @@ def frames_of(made: Codes) -> Iterator[Frame]:
         )
 
 
+@cache
+def _kept(clip: Clip, count: int) -> Tensor:
+    return clip.load(count)
+
+
+def loaded(clip: Clip, count: int) -> Tensor:
+    """The clip's frames; those of standard definition are kept, since many damages want them."""
+    return clip.load(count) if clip.hd else _kept(clip, 2 * FRAMES)[:count]
+
+
 def read(case: Case, info: MediaInfo, seed: int) -> Row:
     """One damaged clip, read and judged."""
     rng = np.random.default_rng((seed, *case.key.encode()))
     amount = drawn(case.kind, case.strength, rng)
     count = FRAMES * 2 // 3 if case.clip.hd else case.kind.frames
-    made = case.kind.make(case.clip.load(count), rng, amount)
+    made = case.kind.make(loaded(case.clip, count), rng, amount)
     frames = list(frames_of(made))
     height, width = made[0].shape[-2:]
     info = replace(info, video=replace(info.video, width=width, height=height))

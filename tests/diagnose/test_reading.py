@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from vrestore.diagnose.reading import LONGEST, RunReader, field_picture
 from vrestore.diagnose.source import read_runs
@@ -43,6 +44,24 @@ def test_specks_all_over_the_picture_are_dirt(unit_frames, panned):
         dusty.append(torch.where(matte > 0, torch.full_like(luma, 0.95), luma))
     assert read(unit_frames(dusty)).values["dirt"] > 5e-3
     assert read(unit_frames(panned)).values["dirt"] < 1.5e-3
+
+
+def test_a_line_that_is_filmed_is_no_scratch(unit_frames, texture):
+    """A plank's edge under a slowly moving camera keeps its look; a scratch has none of its own."""
+    wide = texture(160, 280, 4)
+    plank = wide.clone()
+    plank[:, 120:123] += 0.25 + 0.1 * texture(160, 3, 7)
+    generator = torch.Generator().manual_seed(6)
+    filmed, scratched = [], []
+    for t in range(12):
+        left = t // 4
+        filmed.append(plank[:, left : left + 240].clamp(0, 1))
+        worn = wide[:, left : left + 240].clone()
+        gaps = torch.rand(1, 1, 8, 1, generator=generator)
+        worn[:, 120:123] += 0.4 * F.interpolate(gaps, size=(160, 1), mode="bicubic")[0, 0]
+        scratched.append(worn.clamp(0, 1))
+    assert read(unit_frames(filmed)).values["scratches"] == 0
+    assert read(unit_frames(scratched)).values["scratches"] > 2e-3
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (64, 48)])

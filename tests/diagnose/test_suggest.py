@@ -26,7 +26,7 @@ from vrestore.ops.cadence import Cadence, CadenceKind
 
 CLEAN = {
     "black": 0.02, "white": 0.98, "mean": 0.5, "clipped": 0.0, "saturation": 0.08,
-    "tint_cb": 0.0, "tint_cr": 0.0, "cast_cb": 0.0, "cast_cr": 0.0, "fine_x": 1.0, "fine_y": 1.0,
+    "tint_cb": 0.0, "tint_cr": 0.0, "shadow_cb": 0.0, "shadow_cr": 0.0, "cast_cb": 0.0, "cast_cr": 0.0, "fine_x": 1.0, "fine_y": 1.0,
     "chroma_x": 0.5, "halo": 0.01, "blocks": 0.2, "starved": 0.0, "banding": 0.0, "flat": 0.02,
     "flicker": 0.0005, "flicker_agree": 0.9, "dyes": 0.2, "dirt_repeats": 1.0,
     "weave_x": 0.0, "weave_y": 0.0, "weave_rough": 0.0, "weave_error": 0.01,

@@ -78,7 +78,7 @@ THRESHOLDS: Mapping[str, Thresholds] = MappingProxyType(
             levels=(1.6, 3.0, 6.0), unit="codes", says="colours crawl"
         ),
         "blockiness": Thresholds(
-            levels=(0.78, 1.5, 2.8), unit="codes", says="the grid of a codec's blocks shows"
+            levels=(0.62, 1.5, 2.8), unit="codes", says="the grid of a codec's blocks shows"
         ),
         "starved texture": Thresholds(
             levels=(0.55, 0.8, 1.01), unit="", says="a codec dropped weak texture"
@@ -87,7 +87,7 @@ THRESHOLDS: Mapping[str, Thresholds] = MappingProxyType(
             levels=(0.09, 0.15, 0.25), unit="%", says="edges overshoot", shown=100
         ),
         "banding": Thresholds(
-            levels=(0.3, 0.45, 0.7), unit="%", says="slow gradients come in steps", shown=100
+            levels=(0.45, 0.6, 0.8), unit="%", says="slow gradients come in steps", shown=100
         ),
         "drawing": Thresholds(
             levels=(0.3, 0.5, 0.75), unit="%", says="flat areas, as in drawings", shown=100
@@ -255,14 +255,20 @@ def _chroma_bandwidth(reading: Reading) -> float | None:
 def _cast(reading: Reading) -> float | None:
     values = reading.values
     common = math.hypot(values["cast_cb"], values["cast_cr"])
-    return max(_COMMON * common, _DYES * values["dyes"])
+    # The shadows of a print that lost its cyan are pink; those of a warm scene are brown.
+    pink = _PINK_CB * values["shadow_cb"] + _PINK_CR * values["shadow_cr"]
+    return max(_COMMON * common, _DYES * (values["dyes"] + pink))
 
 
 _COMMON = 0.5
 """How much less a lean that shadows and lights share counts than faded dyes: autumn has it too."""
 
-_DYES = 0.1
+_DYES = 0.111
 """Cast that goes with dyes that have faded wholly."""
+
+_PINK_CB, _PINK_CR = 3.0, 2.0
+"""What Cb and Cr of the shadows add to the estimate of fading.  With them, 46 and 78 of 100
+photographs that fade by 0.4 and 0.6 are told at 25 false alarms in 1000, without them 27 and 56."""
 
 
 def _named(name: str) -> Callable[[Reading], float | None]:

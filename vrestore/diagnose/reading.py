@@ -1,7 +1,7 @@
 """Reads up to 48 frames of one shot and says in numbers what they show.
 
     tone        black, white, mean (luma, unit scale); clipped (share); saturation; tint_cb,
-                tint_cr; cast_cb, cast_cr; dyes (see `Tone`)
+                tint_cr; shadow_cb, shadow_cr; cast_cb, cast_cr; dyes (see `Tone`)
     detail      fine_x, fine_y (share of the sampled frequencies), chroma_x (the same, of luma's),
                 halo (share of an edge's height)
     coding      blocks (8-bit codes), starved (share), banding (share)
@@ -29,6 +29,7 @@ from statistics import median
 from types import MappingProxyType
 
 import torch
+import torch.nn.functional as F
 
 from vrestore.diagnose.compression import banding, flat, grid, starved
 from vrestore.diagnose.detail import halo, resolution
@@ -57,7 +58,7 @@ _GRAINY = 24
 _LEAST_FOR_GRAIN = 48
 """Rows and columns that hold enough blocks."""
 
-_DIRTY = 12
+_DIRTY = 9
 """Frames in which dirt is looked for."""
 
 _DIRT_STRENGTH = 0.05
@@ -82,6 +83,15 @@ _UNCHANGED = 2.5 / 255
 
 _BESIDE = 8
 """Samples from a line to where things that pass it change the picture as much."""
+
+_SIDE = 5
+"""Samples on each side of a line with which it is compared, and between two lines."""
+
+_STRIPS = 24
+"""Parts of a line that are compared with those in the frame before."""
+
+_FILMED = 0.985
+"""Their correlation from which a line belongs to what is filmed."""
 
 _SMALL = 256
 """Columns of the picture on which light and place are measured."""
@@ -217,24 +227,45 @@ class RunReader:
         return {
             "dirt": float(cells[: round(_CALM * len(cells))].mean()),
             "dirt_repeats": _repeats([share for _, share in self._dirty[1:-1]]),
-            "scratches": self._scratched([mask for _, mask in lined]),
+            "scratches": self._scratched([mask for _, mask in lined], self._cores),
         }
 
-    def _scratched(self, masks: list[torch.Tensor]) -> float:
-        """Share of the picture under lines.  In a picture at rest, a line that never changes is
-        part of what is filmed."""
+    def _scratched(self, masks: list[torch.Tensor], cores: list[torch.Tensor]) -> float:
+        """Share of the picture under lines that are no part of what is filmed."""
         if len(masks) < _LINED:
             return 0.0
-        lines = torch.stack(masks)
-        if self._tracks.at_rest() and len(self._cores) > 1:
-            lines = lines & _changed(torch.stack(self._cores).std(dim=0))
-        return float(lines.float().mean())
+        lines, shown = torch.stack(masks), torch.stack(cores)
+        if self._tracks.at_rest():
+            lines = lines & _changed(shown.std(dim=0))
+        return float((lines & ~_unchanging(shown, lines)).float().mean())
 
 
 def _changed(spread: torch.Tensor) -> torch.Tensor:
     """Where (H, W) samples changed by themselves and not with those beside them."""
     left, right = spread.roll(_BESIDE, dims=1), spread.roll(-_BESIDE, dims=1)
     return (spread > _UNCHANGED) & (spread > 2 * torch.minimum(left, right))
+
+
+def _unchanging(frames: torch.Tensor, lines: torch.Tensor) -> torch.Tensor:
+    """(W,) columns whose line, of (T, H, W) `lines`, looks all along it as it did in the frame
+    before: what scratches a film has another stretch of it under it in every frame."""
+    height, width = frames.shape[1:]
+    filmed = torch.zeros(width, dtype=torch.bool)
+    columns = lines.flatten(0, 1).any(0).nonzero().flatten().tolist()
+    while columns:
+        first = last = columns.pop(0)
+        while columns and columns[0] - last <= _SIDE:
+            last = columns.pop(0)
+        left, right = (
+            frames[:, :, max(0, first - _SIDE) : first],
+            frames[:, :, last + 1 :][..., :_SIDE],
+        )
+        contrast = frames[:, :, first : last + 1].mean(2) - torch.cat((left, right), 2).mean(2)
+        along = F.avg_pool1d(contrast[:, None], max(1, height // _STRIPS))[:, 0]
+        along = F.normalize(along - along.mean(1, keepdim=True))
+        alike = (along[1:] * along[:-1]).sum(1).median()
+        filmed[first : last + 1] = bool(alike >= _FILMED)
+    return filmed
 
 
 def _look(frame: Frame) -> dict[str, float]:
@@ -287,7 +318,7 @@ def _middle(frame: Frame, wanted: float) -> Frame:
 
 def _cells(mask: torch.Tensor) -> torch.Tensor:
     """Share of damaged samples in each of _CELLS."""
-    return torch.nn.functional.adaptive_avg_pool2d(mask[None, None].float(), _CELLS)[0, 0]
+    return F.adaptive_avg_pool2d(mask[None, None].float(), _CELLS)[0, 0]
 
 
 def _repeats(shares: list[torch.Tensor]) -> float:
@@ -313,6 +344,8 @@ def _tone_values(seen: Tone) -> dict[str, float]:
         "dyes": seen.dyes,
         "tint_cb": seen.tint[0],
         "tint_cr": seen.tint[1],
+        "shadow_cb": seen.shadows[0],
+        "shadow_cr": seen.shadows[1],
         "cast_cb": _common(seen.shadows[0], seen.lights[0]),
         "cast_cr": _common(seen.shadows[1], seen.lights[1]),
     }

@@ -14,9 +14,9 @@ from vrestore.errors import InputError
 from vrestore.io.decode import DecodeConfig, Decoder
 from vrestore.io.glance import glance
 from vrestore.io.probe import ProbeOptions, probe
-from vrestore.media import ColorSpec, Frame, MediaInfo
+from vrestore.media import ColorSpec, FieldOrder, Frame, MediaInfo
 from vrestore.ops.bars import BarProfile, BarsFound, find_bars, profile
-from vrestore.ops.cadence import Cadence, survey_fields
+from vrestore.ops.cadence import Cadence, FieldSurvey, survey_fields
 from vrestore.ops.color import ColorConfig, resolve_video
 from vrestore.ops.cuts import CutsConfig, DetectCuts
 from vrestore.ops.levels import Normalise
@@ -118,10 +118,23 @@ def examine(
     count = _length(info)
     whole = whole or count is None or count <= _SHORT * window
     color = _color(info)
-    cadence = survey_fields(_frames(info, config, color, window=window, whole=whole))
-    tally = _Tally()
-    frames = tally.count(_frames(info, config, color, window=window, whole=whole))
-    readings = tuple(read_runs(frames, fields=cadence.usual is not Pattern.WHOLE))
+
+    def frames() -> Iterator[Frame]:
+        return _frames(info, config, color, window=window, whole=whole)
+
+    flagged = info.video.field_order in _SCANNED
+    if flagged:
+        cadence = survey_fields(frames())
+        tally = _Tally(None)
+        readings = tuple(read_runs(tally.count(frames()), fields=_apart(cadence)))
+    else:
+        # Most sources are what they say, and are decoded once.
+        survey = FieldSurvey()
+        tally = _Tally(survey)
+        readings = tuple(read_runs(tally.count(frames())))
+        cadence = survey.result()
+        if _apart(cadence):
+            readings = tuple(read_runs(frames(), fields=True))
     if not tally.frames:
         raise InputError(f"{info.path} has no picture that can be read")
     multiple = (1 << info.video.format.log2_chroma_w, 1 << info.video.format.log2_chroma_h)
@@ -134,6 +147,14 @@ def examine(
         shots=tally.shots,
         frames=tally.frames,
     )
+
+
+_SCANNED = (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST)
+
+
+def _apart(cadence: Cadence) -> bool:
+    """Whether the fields of a frame are of different times."""
+    return cadence.usual is not Pattern.WHOLE
 
 
 def _length(info: MediaInfo) -> int | None:
@@ -165,6 +186,9 @@ def read_runs(frames: Iterable[Frame], *, fields: bool = False) -> Iterator[Read
 class _Tally:
     """What is noted of frames on their way to being read."""
 
+    survey: FieldSurvey | None
+    """Sees them all, too."""
+
     frames: int = 0
     shots: int = 0
     profiles: list[BarProfile] = field(default_factory=list)
@@ -173,6 +197,8 @@ class _Tally:
         for frame in frames:
             if self.frames % _BAR_SPACING == 0 and len(self.profiles) < _MOST_PROFILES:
                 self.profiles.append(profile(frame))
+            if self.survey is not None:
+                self.survey.push(frame)
             self.frames += 1
             self.shots += frame.shot_start
             yield frame

@@ -256,22 +256,22 @@ def _whole(before: torch.Tensor, here: torch.Tensor) -> tuple[int, int]:
     """How the picture as a whole moved, x and y, to a few samples."""
     height, width = here.shape
     reach = min(_COARSE_REACH, height // 4, width // 4)
-    away = torch.arange(-reach, reach + 1).abs()
-    shifted = _shifted(before, reach)
-    inside = _shifted(torch.ones_like(before), reach)
-    apart = ((shifted - here).abs_() * inside).sum((2, 3)).flip(0, 1)
+    shift = torch.arange(reach, -reach - 1, -1)
+    wide = F.pad(before, (reach,) * 4).unfold(0, height, 1).unfold(1, width, 1)
+    moved = wide.reshape(-1, height * width)
+    apart = torch.sub(moved, here.reshape(1, -1), out=moved).abs_().sum(1)
+    # What came from outside the picture was compared with nothing.
+    table = F.pad(here.abs().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    top, left = shift.clamp(min=0)[:, None], shift.clamp(min=0)
+    bottom, right = (shift.clamp(max=0) + height)[:, None], shift.clamp(max=0) + width
+    inside = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+    apart = (apart.view_as(inside) - table[-1, -1] + inside).flip(0, 1)
+    away = shift.abs()
     apart /= (height - away)[:, None] * (width - away)
     apart *= 1 + 0.002 * (away[:, None] + away)
     best = int(apart.argmin())
     down, across = divmod(best, 2 * reach + 1)
     return (across - reach) * _COARSE, (down - reach) * _COARSE
-
-
-def _shifted(plane: torch.Tensor, reach: int) -> torch.Tensor:
-    """(shifts down, shifts across, H, W) a plane moved up to `reach` samples each way, zero where
-    it has left the picture."""
-    height, width = plane.shape
-    return F.pad(plane, (reach,) * 4).unfold(0, height, 1).unfold(1, width, 1)
 
 
 def _per_cell(plane: torch.Tensor, side: int) -> torch.Tensor:

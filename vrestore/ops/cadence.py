@@ -15,7 +15,7 @@ from vrestore.media import FieldOrder, Frame
 from vrestore.ops.fields import FieldEvidence, FieldMeter
 from vrestore.ops.patterns import Pattern, StateFound, StateTracker
 
-__all__ = ["Cadence", "CadenceKind", "survey_fields"]
+__all__ = ["Cadence", "CadenceKind", "FieldSurvey", "survey_fields"]
 
 _PURE = 0.85
 """Share of the evidence from which one pattern is the whole truth."""
@@ -140,19 +140,34 @@ _SCANNED = (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST)
 
 
 def survey_fields(frames: Iterable[Frame]) -> Cadence:
-    """The cadence of frames in order of time: all of a source, or runs from several places of it.
+    """The cadence of frames in order of time, see `FieldSurvey`."""
+    survey = FieldSurvey()
+    for frame in frames:
+        survey.push(frame)
+    return survey.result()
+
+
+class FieldSurvey:
+    """Takes frames in order of time: all of a source, or runs from several places of it.
 
     CODE or UNIT frames.  A run ends where time steps back or leaps; a dozen frames a run are enough
     where something moves.  Memory does not grow but by a few numbers a frame.
     """
-    meter, runs, flags, times = FieldMeter(), _Runs(), Counter[FieldOrder](), _Steps()
-    for frame in frames:
-        breaks = times.breaks(frame)
+
+    def __init__(self) -> None:
+        self._meter, self._runs = FieldMeter(), _Runs()
+        self._flags, self._times = Counter[FieldOrder](), _Steps()
+
+    def push(self, frame: Frame) -> None:
+        breaks = self._times.breaks(frame)
         if breaks:
-            meter.forget()
-        flags[frame.field_order] += 1
-        runs.push(meter.measure(frame), new=breaks)
-    return _named(runs.end(), flags, times)
+            self._meter.forget()
+        self._flags[frame.field_order] += 1
+        self._runs.push(self._meter.measure(frame), new=breaks)
+
+    def result(self) -> Cadence:
+        """The cadence of all that was pushed; nothing may be pushed after it."""
+        return _named(self._runs.end(), self._flags, self._times)
 
 
 class _Steps:
