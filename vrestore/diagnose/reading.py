@@ -6,8 +6,8 @@
                 halo (share of an edge's height)
     coding      blocks (8-bit codes), starved (share), banding (share)
     drawing     flat (share of the picture without any texture)
-    damage      dirt (share of the calmer cells of the picture), dirt_repeats (1 where specks fall
-                anew in every frame, more where they stay), scratches (share of the picture)
+    damage      dirt (share of the picture, or of its calmer cells), dirt_repeats (1 where specks
+                fall anew in every frame, more where they stay), scratches (share of the picture)
     tape        chroma_shift_x, chroma_shift_y (samples), chroma_shift_trust, head_switch (rows)
     noise       grain (8-bit codes, mid-tones), grain_size (samples), grain_hump (mid-tones against
                 shadows and lights), grain_trust (0..1), grain_fine (8-bit codes of white noise as
@@ -74,6 +74,13 @@ _CELLS = (6, 8)
 
 _CALM = 0.75
 """Share of the cells that count."""
+
+_ALL_OVER = 0.27
+"""Share of the cells with dirt in any frame that no moving thing reaches: of 40 clean clips one
+has as many, with a fifth of the dirt that counts."""
+
+_PRIOR = 10
+"""Marked cells' worth of belief that dirt falls anew: a few marks do not show where they fall."""
 
 _LINED = 5
 """Frames in which a line must be looked for before it is one that stays."""
@@ -223,9 +230,8 @@ class RunReader:
         lined = self._lined[1:-1] or self._lined
         worst["dirt"] = max(dirty, key=lambda pair: float(pair[1].mean()))[0]
         worst["scratches"] = max(lined, key=lambda pair: float(pair[1].float().mean()))[0]
-        cells = torch.stack([share for _, share in dirty]).mean(dim=0).flatten().sort().values
         return {
-            "dirt": float(cells[: round(_CALM * len(cells))].mean()),
+            "dirt": _density(torch.stack([share for _, share in dirty])),
             "dirt_repeats": _repeats([share for _, share in self._dirty[1:-1]]),
             "scratches": self._scratched([mask for _, mask in lined], self._cores),
         }
@@ -321,6 +327,15 @@ def _cells(mask: torch.Tensor) -> torch.Tensor:
     return F.adaptive_avg_pool2d(mask[None, None].float(), _CELLS)[0, 0]
 
 
+def _density(shares: torch.Tensor) -> float:
+    """Of dirt, from (T, rows, columns) shares: all of it where it lies all over the picture, else
+    that of the calmer cells."""
+    cells = shares.mean(dim=0).flatten().sort().values
+    if float((cells > 0).float().mean()) >= _ALL_OVER:
+        return float(cells.mean())
+    return float(cells[: round(_CALM * len(cells))].mean())
+
+
 def _repeats(shares: list[torch.Tensor]) -> float:
     """How much more often a cell is damaged where it was in the frame before: 1 for dirt, which
     falls anew on every frame, more for what moves; 0 where there is none."""
@@ -330,8 +345,8 @@ def _repeats(shares: list[torch.Tensor]) -> float:
     usual = float(marked.float().mean())
     if usual == 0:
         return 0.0
-    again = float((marked[1:] & marked[:-1]).sum()) / max(1, int(marked[1:].sum()))
-    return again / usual
+    again = float((marked[1:] & marked[:-1]).sum()) + _PRIOR * usual
+    return again / (float(marked[1:].sum()) + _PRIOR) / usual
 
 
 def _tone_values(seen: Tone) -> dict[str, float]:
