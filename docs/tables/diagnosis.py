@@ -74,12 +74,20 @@ class Case:
 
 
 def cases(clips: Sequence[Clip], draws: int, seed: int) -> Iterator[Case]:
-    """All clips clean; then turn by turn each damage on a clip of standard definition, no damage
-    of one strength on a clip twice."""
-    yield from (Case(clip=clip, kind=CLEAN, strength="") for clip in clips)
+    """All clips clean, and each damage on as many clips of standard definition as there are draws,
+    no damage of one strength on a clip twice.  Turn by turn, so that any beginning of it is even:
+    the clips that are read clean are spread over the turns, a tenth of each kind in each."""
     small = [clip for clip in clips if not clip.hd]
-    for turn in range(draws):
-        for number, kind in enumerate(DAMAGES):
+    large = [clip for clip in clips if clip.hd]
+    shuffled = [
+        np.random.default_rng((seed, 99)).permutation(len(those)).tolist()
+        for those in (small, large)
+    ]
+    for turn in range(max(1, draws)):
+        for those, order in zip((small, large), shuffled, strict=True):
+            for k in order[turn :: max(1, draws)]:
+                yield Case(clip=those[k], kind=CLEAN, strength="")
+        for number, kind in enumerate(DAMAGES if draws else ()):
             for strength, spread in ((FAINT, kind.faint), (VISIBLE, kind.visible)):
                 if spread:
                     rng = np.random.default_rng((seed, number, strength == VISIBLE))
