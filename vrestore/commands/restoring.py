@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -289,6 +290,15 @@ def probe(
     whole: Annotated[
         bool, typer.Option("--whole", metavar="", help="With --deep: at every one of them.")
     ] = False,
+    pictures: Annotated[
+        str | None,
+        typer.Option(
+            "--pictures",
+            metavar="FOLDER",
+            show_default=False,
+            help="As --deep, and write the frames there that show best what was found.",
+        ),
+    ] = None,
     shots: Annotated[
         str | None,
         typer.Option(
@@ -322,6 +332,7 @@ def probe(
     from vrestore.wiring import probe as look
 
     info = look(source, fps=fps, count=count)
+    deep = deep or pictures is not None
     diagnosis = diagnose(source, fps=fps, whole=whole) if deep else None
     if as_json:
         typer.echo(to_json(info if diagnosis is None else {"info": info, "diagnosis": diagnosis}))
@@ -329,6 +340,11 @@ def probe(
         display.tell(describe.media(info))
         if diagnosis is not None:
             display.tell(as_text(diagnosis))
+    if pictures is not None and diagnosis is not None:
+        from vrestore.review.symptoms import write_symptoms
+
+        written = len(write_symptoms(diagnosis, Path(pictures)))
+        typer.echo(f"{written} picture{'s' * (written != 1)} in {pictures}", err=True)
     if cuts is not None:
         found = export_cuts(source, cuts, fps=fps)
         typer.echo(f"{found} shot{'s' * (found != 1)}, listed in {cuts}", err=True)
