@@ -186,10 +186,23 @@ class _Look:
 
 def _box(plane: torch.Tensor, side: int) -> torch.Tensor:
     """Means over squares of an odd side, of what of them lies inside the picture."""
-    for kernel in ((side, 1), (1, side)):
-        pad = (kernel[0] // 2, kernel[1] // 2)
-        plane = F.avg_pool2d(plane[None], kernel, 1, pad, count_include_pad=False)[0]
-    return plane
+    reach = side // 2
+    rows, columns = (_inside(size, side) for size in plane.shape)
+    return _sums(F.pad(plane, (reach,) * 4), side) / (rows[:, None] * columns)
+
+
+def _inside(size: int, side: int) -> torch.Tensor:
+    """(size,) how many of `side` samples about each one there are."""
+    at = torch.arange(size)
+    reach = side // 2
+    return (at + reach).clamp(max=size - 1) - (at - reach).clamp(min=0) + 1
+
+
+def _sums(plane: torch.Tensor, side: int) -> torch.Tensor:
+    """Sums of all squares of a side that lie in the plane, each by four numbers of a table."""
+    table = F.pad(plane.double().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    wide = table[side:] - table[:-side]
+    return (wide[:, side:] - wide[:, :-side]).float()
 
 
 def _step(before: _Look, here: _Look) -> tuple[Numbers, Numbers]:
@@ -240,9 +253,9 @@ def _misfits(
     cells = _cut(here, side, side)
     # |a - b|^2 = |a|^2 + |b|^2 - 2 a b, the products as a correlation of each cell by itself.
     products = F.conv2d(around[None], cells[:, None], groups=len(cells))[0]
-    theirs = F.avg_pool2d(F.avg_pool2d(around.square()[None], (side, 1), 1), (1, side), 1)[0]
-    own = cells.square().mean((1, 2))[:, None, None]
-    misfit = (own + theirs - products * (2 / side**2)).clamp_(min=0)
+    theirs = _cut(_sums(wide.square(), side), 2 * _REACH + 1, side)
+    own = cells.square().sum((1, 2))[:, None, None]
+    misfit = (own + theirs - 2 * products).clamp_(min=0) / side**2
     # What lies above in the frame before has moved down.
     return misfit.flip(1, 2).flatten(1).t().contiguous()
 
