@@ -46,6 +46,23 @@ def test_specks_all_over_the_picture_are_dirt(unit_frames, panned):
     assert read(unit_frames(panned)).values["dirt"] < 1.5e-3
 
 
+def test_few_specks_anywhere_are_dirt_and_as_many_in_one_place_are_not(unit_frames, panned):
+    def specked(high: int, wide: int) -> float:
+        generator = torch.Generator().manual_seed(8)
+        dusty = []
+        for luma in panned:
+            marked = luma.clone()
+            for _ in range(5):
+                row = int(torch.randint(high - 8, (1,), generator=generator))
+                column = int(torch.randint(wide - 8, (1,), generator=generator))
+                marked[row + 2 : row + 6, column + 2 : column + 6] = 0.95
+            dusty.append(marked)
+        return read(unit_frames(dusty)).values["dirt"]
+
+    assert specked(160, 240) > 5e-4
+    assert specked(40, 60) < 5e-4
+
+
 def test_a_line_that_is_filmed_is_no_scratch(unit_frames, texture):
     """A plank's edge under a slowly moving camera keeps its look; a scratch has none of its own."""
     wide = texture(160, 280, 4)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vrestore.diagnose import Severity, diagnose
-from vrestore.diagnose.source import examine
+from vrestore.diagnose import Severity, diagnose, source
+from vrestore.diagnose.source import examine, marked_frames
 from vrestore.errors import InputError
 from vrestore.io.decode import DecodeConfig
 from vrestore.io.probe import ProbeOptions, probe
@@ -26,6 +26,18 @@ def test_a_short_file_is_read_whole_and_every_frame_is_counted(clip):
     assert diagnosis.finding("shots").value == 1
     with pytest.raises(KeyError):
         diagnosis.finding("no such")
+
+
+def test_what_is_not_flagged_interlaced_is_decoded_once(clip, monkeypatch):
+    begun = []
+
+    def counted(*arguments):
+        begun.append(arguments)
+        return marked_frames(*arguments)
+
+    monkeypatch.setattr(source, "marked_frames", counted)
+    assert diagnose(clip).frames == 20
+    assert len(begun) == 1
 
 
 def test_a_long_file_is_looked_at_in_windows(tmp_path):

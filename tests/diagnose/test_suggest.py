@@ -26,7 +26,8 @@ from vrestore.ops.cadence import Cadence, CadenceKind
 
 CLEAN = {
     "black": 0.02, "white": 0.98, "mean": 0.5, "clipped": 0.0, "saturation": 0.08,
-    "tint_cb": 0.0, "tint_cr": 0.0, "shadow_cb": 0.0, "shadow_cr": 0.0, "cast_cb": 0.0, "cast_cr": 0.0, "fine_x": 1.0, "fine_y": 1.0,
+    "tint_cb": 0.0, "tint_cr": 0.0, "shadow_cb": 0.0, "shadow_cr": 0.0,
+    "cast_cb": 0.0, "cast_cr": 0.0, "fine_x": 1.0, "fine_y": 1.0,
     "chroma_x": 0.5, "halo": 0.01, "blocks": 0.2, "starved": 0.0, "banding": 0.0, "flat": 0.02,
     "flicker": 0.0005, "flicker_agree": 0.9, "dyes": 0.2, "dirt_repeats": 1.0,
     "weave_x": 0.0, "weave_y": 0.0, "weave_rough": 0.0, "weave_error": 0.01,
@@ -156,6 +157,43 @@ def test_a_lamp_trembles_everywhere_and_motion_does_not():
         for agree in (0.2, 0.9)
     }
     assert names == {0.2: [], 0.9: ["flicker"]}
+
+
+def test_the_fainter_a_flicker_the_more_of_the_picture_must_agree():
+    def found(size: float, agree: float) -> bool:
+        seen = findings(PROGRESSIVE, {"flicker": size, "flicker_agree": agree})
+        return next(one.found for one in seen if one.name == "flicker")
+
+    assert found(0.003, 0.99)
+    assert not found(0.003, 0.8)
+    assert found(0.02, 0.8)
+
+
+def test_faded_shadows_are_pink_and_warm_ones_brown():
+    def cast(cb: float, cr: float) -> Severity:
+        shadows = {"dyes": 0.45, "shadow_cb": cb, "shadow_cr": cr}
+        seen = findings(PROGRESSIVE, shadows)
+        return next(one.severity for one in seen if one.name == "colour cast")
+
+    assert cast(0.02, 0.05) > Severity.ABSENT
+    assert cast(-0.05, 0.04) is Severity.ABSENT
+
+
+def test_one_shot_shows_no_more_than_a_slight_cast():
+    """A red door is as red as a print that faded, until another shot is not."""
+
+    def cast(shots: int) -> Finding:
+        reading = Reading(
+            first=0, seconds=Fraction(0), frames=48, values={**CLEAN, "dyes": 0.9, "cast_cr": 0.2}
+        )
+        found = judge(
+            info(720, 576), [reading] * shots, PROGRESSIVE, bars=None, shots=shots, whole=True
+        )
+        return next(one for one in found if one.name == "colour cast")
+
+    assert cast(1).severity is Severity.SLIGHT
+    assert cast(4).severity is Severity.STRONG
+    assert cast(1).confidence < cast(4).confidence
 
 
 def test_specks_that_stay_where_they_were_are_no_dirt():
