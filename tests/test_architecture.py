@@ -232,6 +232,6 @@ def test_every_import_is_a_declared_dependency_and_every_dependency_is_imported(
 
 def importable(requirement: str) -> str:
     """The module that a requirement installs."""
-    names = {"pillow": "PIL", "ffmpeg-python": "ffmpeg", "cupy-cuda13x": "cupy"}
-    name = re.split(r"[<>=]", requirement)[0]
+    names = {"pillow": "PIL", "ffmpeg-python": "ffmpeg"}
+    name = re.split(r"[<>=;]", requirement)[0]
     return names.get(name, name.replace("-", "_"))

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vrestore.errors import DeviceError, ModelError
-from vrestore.media import ChromaLocation, ColorModel, Frame, SampleFormat
+from vrestore.media import ChromaLocation, Coding, ColorModel, Frame, SampleFormat
+from vrestore.models.kernels.codes import Codes
 from vrestore.models.nets.align import Pyramid, crop
 from vrestore.models.nets.cell import Cell, Kernels, Memory, Neighbour, noise_level
-from vrestore.models.nets.grid import GRAY, Layout, Picture, upsample
+from vrestore.models.nets.grid import GRAY, YUV420, Layout, Picture, upsample
 from vrestore.models.nets.warp import validity
 from vrestore.models.noise import NOISE_KEY
 from vrestore.models.reference import require_unit
 from vrestore.models.registry import ModelSpec
 from vrestore.models.shortage import is_shortage
 from vrestore.notes import ShotNote
+
+if TYPE_CHECKING:
+    from vrestore.models.kernels.step import FusedStep
 
 CO_SITED_X = (
     ChromaLocation.LEFT,
@@ -64,6 +69,8 @@ class TemporalRestorer:
             otherwise.
         tile: luma rows per band of the trunk, 0 for whole frames, None to decide by size.
         dtype: of the trunk; everything else is fp32.
+        fused: does the steps of 4:2:0 in place of the cell.
+        codes: what code values mean, for frames of code values in and out; needs `fused`.
     """
 
     latency = 1
@@ -78,6 +85,8 @@ class TemporalRestorer:
         tile: int | None,
         dtype: torch.dtype,
         device: torch.device,
+        fused: FusedStep | None = None,
+        codes: Codes | None = None,
     ) -> None:
         self.spec = spec
         self.scale = scale
@@ -86,6 +95,8 @@ class TemporalRestorer:
         self._tile = tile
         self._dtype = dtype
         self._device = device
+        self._fused = fused
+        self._codes = codes
         self._held: _Held | None = None
         self._memory: Memory | None = None
         self._kernels: dict[Layout, Kernels] = {}
@@ -95,7 +106,7 @@ class TemporalRestorer:
         """One for each time that memory ran out."""
 
     def push(self, item: Frame) -> Iterable[Frame]:
-        require_unit(item)
+        self._require(item)
         if item.format.model is ColorModel.RGB:
             raise ModelError(f"{self.spec.name!r} takes YCbCr or gray frames, got {item!r}")
         with torch.no_grad():
@@ -124,31 +135,50 @@ class TemporalRestorer:
 
     def _step(self, held: _Held, after: Neighbour | None, following: Picture | None) -> Frame:
         frame, picture = held.frame, held.picture
-        layout = _layout(frame.format)
         told = frame.tuning.get("restore.strength", self._strength)
         strength = picture.luma.new_full((1, 1, 1, 1), told)
+        knobs = torch.cat((_noise(frame, picture), strength), 1)
         while True:
             band = self._band(picture)
             try:
-                result = self._cell(
-                    self._kernels_for(layout),
-                    picture,
-                    torch.cat((_noise(frame, picture), strength), 1),
-                    self._memory,
-                    held.before,
-                    after,
-                    following,
-                    shift=_chroma_shift(frame, self.scale),
-                    band=band,
-                )
+                memory, planes = self._stepped(held, knobs, after, following, band)
                 break
             except (RuntimeError, MemoryError) as error:
                 # Nothing of this frame has been kept yet, so it can be done again.
                 if not is_shortage(error):
                     raise
                 self._narrow(frame, band or picture.luma.shape[-2] // 2, error)
-        self._memory = result.memory
-        return self._frame(frame, result.picture)
+        self._memory = memory
+        if self._codes is None:
+            return replace(frame, planes=planes)
+        coding, form, color = Coding.CODE, self._codes.format, self._codes.color
+        return replace(frame, planes=planes, coding=coding, format=form, color=color, ready=None)
+
+    def _stepped(
+        self,
+        held: _Held,
+        knobs: Tensor,
+        after: Neighbour | None,
+        following: Picture | None,
+        band: int | None,
+    ) -> tuple[Memory, tuple[Tensor, ...]]:
+        """One step of the network: what it remembers, and the restored frame's planes."""
+        frame, layout = held.frame, _layout(held.frame.format)
+        kernels, shift = self._kernels_for(layout), _chroma_shift(frame, self.scale)
+        given = (kernels, held.picture, knobs, self._memory, held.before, after, following)
+        if self._fused is None or layout != YUV420:
+            result = self._cell(*given, shift=shift, band=band)
+            return result.memory, self._planes(frame, result.picture)
+        packing = self._codes and self._codes.packing(frame.timestamp.pts, self._device)
+        made = self._fused(*given, shift=shift, band=band, packing=packing)
+        if made.picture is not None:
+            return made.memory, self._planes(frame, made.picture)
+        sizes = (
+            frame.format.plane_size(i, frame.width * self.scale, frame.height * self.scale)
+            for i in range(3)
+        )
+        codes = zip(made.codes or (), sizes, strict=True)
+        return made.memory, tuple(plane[:rows, :columns] for plane, (rows, columns) in codes)
 
     def _between(
         self, first: Pyramid, second: Pyramid, picture: Picture
@@ -202,12 +232,21 @@ class TemporalRestorer:
 
     # ------------------------------------------------------------------- frames and pictures
 
+    def _require(self, frame: Frame) -> None:
+        """Raise ModelError for frames of the wrong coding."""
+        if self._codes is None:
+            require_unit(frame)
+        elif frame.coding is not Coding.CODE or _layout(frame.format) != YUV420:
+            raise ModelError(f"{self.spec.name!r} was made for code values of 4:2:0, got {frame!r}")
+
     def _picture(self, frame: Frame) -> Picture:
         """A frame as zero-centred planes of legal size, edges repeated."""
         step = self.spec.multiple_of
         height, width = (
             max(-(-size // step) * step, self.spec.min_size) for size in (frame.height, frame.width)
         )
+        if self._codes is not None and self._fused is not None:
+            return self._fused.unpack(frame.planes, self._codes.source, height, width)
         luma = _padded(frame.planes[0].to(torch.float32)[None, None], height, width) - 0.5
         layout = _layout(frame.format)
         if not layout.samples:
@@ -219,8 +258,8 @@ class TemporalRestorer:
         chroma = _padded(chroma, height // 2 * layout.rows, width // 2 * layout.columns)
         return Picture(luma, chroma - 0.5)
 
-    def _frame(self, frame: Frame, picture: Picture) -> Frame:
-        """The restored frame, cropped to `scale` times the source's size."""
+    def _planes(self, frame: Frame, picture: Picture) -> tuple[Tensor, ...]:
+        """Those of the restored frame, cropped to `scale` times the source's size."""
         height, width = frame.height * self.scale, frame.width * self.scale
         planes = [_plane(picture.luma[0, 0], height, width)]
         if picture.chroma is not None:
@@ -233,7 +272,7 @@ class TemporalRestorer:
         if frame.format.alpha:
             alpha = upsample(frame.planes[-1].to(torch.float32)[None, None], self.scale)
             planes.append(alpha[0, 0])
-        return replace(frame, planes=tuple(planes))
+        return tuple(planes)
 
 
 def _noise(frame: Frame, picture: Picture) -> Tensor:

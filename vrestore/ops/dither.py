@@ -64,10 +64,20 @@ class Dither:
 
         In units of one output code value, within -0.5..0.5.  A view: not to be written.
         """
-        place = _mix(_mix(_mix(self._seed) ^ (pts & 0xFFFFFFFFFFFFFFFF)) ^ plane)
         height, width = shape
-        y, x = (top + place % _SIDE) % _SIDE, (place >> 32) % _SIDE
+        y, x = self.place(pts, plane)
+        y = (top + y) % _SIDE
         return self._tiles(width, device)[y : y + height, x : x + width]
+
+    def place(self, pts: int, plane: int) -> tuple[int, int]:
+        """Row and column of the tile at the top left of a plane."""
+        place = _mix(_mix(_mix(self._seed) ^ (pts & 0xFFFFFFFFFFFFFFFF)) ^ plane)
+        return place % _SIDE, (place >> 32) % _SIDE
+
+    @staticmethod
+    def tile() -> torch.Tensor:
+        """The tile that is repeated, (128, 128) float32.  Not to be written."""
+        return _tile()
 
     def _tiles(self, width: int, device: torch.device) -> torch.Tensor:
         """The tile repeated so that a window of (_SIDE, width) may start anywhere in it."""

@@ -315,8 +315,11 @@ class Cell(nn.Module):
         ), old_luma
 
 
-def run_layers(layers: Sequence[Layer], features: Tensor, band: int | None) -> Tensor:
-    """Convolutions with rectifiers between, in fp32 out, whole or in horizontal bands.
+def run_layers(
+    layers: Sequence[Layer], features: Tensor, band: int | None, *, widen: bool = True
+) -> Tensor:
+    """Convolutions with rectifiers between, whole or in horizontal bands; in fp32 out, or with
+    `widen` off in the dtype of the layers.
 
     Every layer reaches one row further, so a band with as many rows of halo as there are layers
     gives what the whole gives; zero padding happens at the picture's own edges alone.
@@ -325,13 +328,15 @@ def run_layers(layers: Sequence[Layer], features: Tensor, band: int | None) -> T
     features = features.to(dtype).contiguous(memory_format=torch.channels_last)
     rows = features.shape[2]
     if band is None or band >= rows:
-        return _run(layers, features).float()
+        made = _run(layers, features)
+        return made.float() if widen else made
     halo = len(layers)
     bands = []
     for start in range(0, rows, band):
         top, bottom = max(0, start - halo), min(rows, start + band + halo)
         part = features[:, :, top:bottom].contiguous(memory_format=torch.channels_last)
-        bands.append(_run(layers, part)[:, :, start - top : start - top + band].float())
+        made = _run(layers, part)[:, :, start - top : start - top + band]
+        bands.append(made.float() if widen else made)
     return torch.cat(bands, 2)
 
 

@@ -1,0 +1,32 @@
+"""The kernels as machine code, which needs no GPU to be made."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KERNELS = {
+    "unpack unpack_kernel", "gather gather_kernel", "gather features_kernel", "weigh weigh_kernel",
+    "enlarge luma_kernel", "enlarge chroma_kernel", "blend difference_kernel",
+    "blend features_kernel", "blend blend_kernel",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_kernel_compiles_to_machine_code(root: Path):
+    # In a process of its own: where kernels are interpreted, they cannot be compiled.
+    plain = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    run = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("compiled.py")), "90"],
+        env=plain | {"PYTHONPATH": os.pathsep.join([str(root), *sys.path])},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    made = [line.split() for line in run.stdout.splitlines()]
+    assert {f"{words[0]} {words[1]}" for words in made} == KERNELS
+    assert all(0 < int(words[-1]) < 120_000 for words in made)
