@@ -56,7 +56,7 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
     tally, witness, pool, book = Tally(), Witness(), BufferPool(), NoteBook()
     restoring, fields = stages(planned, pool, tally, witness, book)
     info = planned.info
-    decoder = open_source(planned)
+    decoder = open_source(planned, on_device=True)
     try:
         encoder, muxer = open_output(
             planned.output,
@@ -93,12 +93,17 @@ def assemble(planned: Plan, *, overwrite: bool = False) -> Assembly:
         raise
 
 
-def open_source(planned: Plan, *, entry: Entry | None = None, seek: bool = True) -> Decoder:
+def open_source(
+    planned: Plan, *, entry: Entry | None = None, seek: bool = True, on_device: bool = False
+) -> Decoder:
     """The planned part of the source, or what of it comes from `entry` on.
 
     Without `seek` everything before is read too, as it must be where a list numbers the source's
-    pictures and where the source is damaged.  Raises InputError.
+    pictures and where the source is damaged.  `on_device` lets the device decode where it was
+    planned.  Raises InputError.
     """
+    path = planned.path_on_device
+    decoded_there = on_device and path is not None and path.decode.on_device
     config, listed = planned.preset.input, planned.preset.cuts.file or planned.shots
     seek = seek and config.seek and (entry is not None or not listed)
     return Decoder(
@@ -107,6 +112,7 @@ def open_source(planned: Plan, *, entry: Entry | None = None, seek: bool = True)
         stream=planned.info.video.stream.index,
         threads=planned.threads.decode,
         entry=entry,
+        cuda=planned.device.index if decoded_there else None,
     )
 
 

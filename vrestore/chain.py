@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 
+from vrestore.devicepath import codes_of
 from vrestore.diagnose import TuneShots, ceilings
 from vrestore.fieldplan import FieldWork
 from vrestore.media import ColorSpec, Frame
 from vrestore.models import restorer
+from vrestore.models.kernels.codes import Codes
 from vrestore.models.single.restorer import ImageRestorer
 from vrestore.models.steadier import Steadier
 from vrestore.models.temporal import TemporalRestorer
@@ -25,7 +27,7 @@ from vrestore.ops.cutlist import MarkCuts
 from vrestore.ops.cuts import DetectCuts
 from vrestore.ops.dither import Dither
 from vrestore.ops.levels import Normalise, Quantise
-from vrestore.ops.place import Place
+from vrestore.ops.place import Fetch, Place
 from vrestore.ops.resample import Resample
 from vrestore.ops.shotwise import Renewal
 from vrestore.ops.size import Pad
@@ -82,6 +84,14 @@ def restoration(
     form, within = plan.info.video.format, _restored_color(plan)
     around = _treatments(plan, book, pooled, renewal)
     dither = Dither(plan.preset.color.seed) if plan.preset.color.dither else None
+    home: list[Op[Frame, Frame]] = []
+    if plan.path_on_device is None:
+        home = [Place(torch.device("cpu"))]
+    elif not plan.path_on_device.encode.on_device:
+        home = [Fetch()]
+    if plan.path_on_device is not None and plan.path_on_device.codes:
+        codes = codes_of((form, source), (plan.format, target), dither)
+        return compose(Place(device), _network(plan, book, pooled, codes), *home)
     return compose(
         Place(device),
         Normalise(source, alloc=pooled),
@@ -94,7 +104,7 @@ def restoration(
         Pad(plan.size, alloc=pooled),
         Convert(form, within, to_form=plan.format, to_color=target, alloc=pooled),
         Quantise(plan.format, target, source_depth=form.depth, dither=dither, alloc=pooled),
-        Place(torch.device("cpu")),
+        *home,
     )
 
 
@@ -161,8 +171,11 @@ def _enlarge(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Op[Frame, Frame
     return BarsAround(inner, inside, to_picture=to_inside, to_size=size.picture, alloc=alloc)
 
 
-def _network(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Op[Frame, Frame]:
-    """The model, between adapters where it wants another colour model."""
+def _network(
+    plan: Plan, book: NoteBook, alloc: Alloc | None, codes: Codes | None = None
+) -> Op[Frame, Frame]:
+    """The model, between adapters where it wants another colour model; with `codes` it takes and
+    gives code values."""
 
     def resample(frame: Frame, scale: int) -> Frame:
         (larger,) = Resample(frame.width * scale, frame.height * scale, alloc=alloc).push(frame)
@@ -174,6 +187,8 @@ def _network(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Op[Frame, Frame
         plan.preset.restore,
         device=plan.device.torch_device,
         resample=resample,
+        fused=plan.path_on_device is not None and plan.path_on_device.network.on_device,
+        codes=codes,
     )
     model: Op[Frame, Frame] = built
     abreast = 1 if plan.output is None else plan.abreast

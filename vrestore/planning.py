@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import PurePath
 
+from vrestore.devicepath import DevicePath, on_device
 from vrestore.diagnose.values import Diagnosis
 from vrestore.errors import PlanError
 from vrestore.fieldplan import FieldPlan, choose_fields
@@ -135,6 +136,9 @@ class Plan:
     output: OutputPlan | None
     """Encoder, container and the way of every other stream; None for a still, which the picture
     library writes."""
+
+    path_on_device: DevicePath | None
+    """The hand-overs on a CUDA device; None on others and for stills."""
 
     format: SampleFormat
     """Of the frames that are written."""
@@ -264,6 +268,13 @@ def make_plan(
             target=replace(output.target, color=output_color.tag),
             choice=replace(output.choice, color=output_color.tag),
         )
+    path_on_device = None
+    if output is not None:
+        around = Treatments(preset, (video.width, video.height), tuned=tuned_keys(shots))
+        path_on_device, output = on_device(
+            device, preset, info, model, size, bars, fields, around.idle,
+            (source_color.working, output_color.working), output,
+        )  # fmt: skip
     span = _span(preset, info)
     losses = () if output is None else output.losses
     tiles = None
@@ -291,6 +302,7 @@ def make_plan(
         source_color=source_color,
         output_color=output_color,
         output=output,
+        path_on_device=path_on_device,
         format=form,
         tiles=tiles,
         span=span,

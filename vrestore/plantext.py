@@ -27,6 +27,9 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     )
     how = f"x{size.network_scale}{_precision(plan)}"
     yield f"  model    {plan.model.name} {how} on {plan.device.name}"
+    if plan.path_on_device is not None:
+        for position, (name, link) in enumerate(plan.path_on_device):
+            yield f"  {'' if position else 'device':8} {name}: {link.how}"
     if plan.bars is not None and plan.bars.found:
         inside = plan.bars.picture
         yield (

@@ -42,6 +42,9 @@ class EncoderChoice:
     reason: str
     """One line: why this encoder."""
 
+    cuda: int | None = None
+    """The device on which its frames lie; None where they come in main memory."""
+
     losses: tuple[Loss, ...] = ()
 
 

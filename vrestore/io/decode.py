@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 import av
+import torch
 from av.video.stream import VideoStream
 
 from vrestore.errors import InputError
@@ -26,6 +27,7 @@ from vrestore.io.formats import (
 from vrestore.io.pictures import Picture, Pictures, rate_of
 from vrestore.io.selection import DecodeConfig, Selection
 from vrestore.io.source import OpenSource, Readable, open_source, video_streams
+from vrestore.io.surfaces import is_surface, planes_of_surface, software_name
 from vrestore.io.timestamps import Timed, TimeRepair
 from vrestore.media import Coding, ColorSpec, Frame, SampleFormat, Timestamp
 
@@ -66,11 +68,13 @@ class Decoder:
         stream: int | None = None,
         threads: int = 0,
         entry: Entry | None = None,
+        cuda: int | None = None,
     ) -> None:
         """`stream` is the container's index of the stream, as in `VideoInfo.stream.index`; without
         it the configured one, or the first video stream.  `threads` is the codec's thread count,
         0 for as many as there are processors.  What comes before `entry` is left out, and frames
-        are numbered as they were when the entry was noted.  Raises InputError.
+        are numbered as they were when the entry was noted.  `cuda` is the device that decodes and
+        keeps the pictures, where it can.  Raises InputError.
         """
         self.config = config or DecodeConfig()
         self.report = DecodeReport()
@@ -83,6 +87,7 @@ class Decoder:
             fps=self.config.rate,
             start_number=self.config.start_number,
             max_pixels=self.config.max_pixels,
+            cuda=cuda,
         )
         try:
             self._stream = _chosen(self._source, self.config.video, stream)
@@ -177,11 +182,11 @@ class Decoder:
         if not selection.takes(timed.pts * self.time_base):
             self.report.dropped[OUTSIDE] += 1
             return
-        shown = self._fitted(picture.frame, layout)
+        planes = self._planes(picture.frame, layout)
         self.report.emitted += 1
         self.report.repaired_pts += timed.repaired
         yield Frame(
-            planes=planes_of(shown),
+            planes=planes,
             format=layout.format,
             coding=Coding.CODE,
             color=layout.color,
@@ -189,11 +194,22 @@ class Decoder:
             duration=timed.duration,
             index=index,
             field_order=self._parity.of(picture.frame),
-            origin=picture.origin,
+            # A surface of the decoder must not be kept for what it says beside the picture.
+            origin=None if is_surface(picture.frame) else picture.origin,
         )
 
+    def _planes(self, frame: av.VideoFrame, layout: Layout) -> tuple[torch.Tensor, ...]:
+        """The picture's planes in the layout; on the device where it lies there and fits."""
+        if is_surface(frame):
+            name = software_name(frame)
+            same = sample_format(native_planar(name)) == layout.format
+            if same and (frame.width, frame.height) == (layout.width, layout.height):
+                return planes_of_surface(frame)
+            frame = frame.reformat(format=name, threads=1)
+        return planes_of(self._fitted(frame, layout))
+
     def _first(self, frame: av.VideoFrame) -> Layout:
-        name = "gbrap" if has_transparency(frame) else native_planar(frame.format.name)
+        name = "gbrap" if has_transparency(frame) else native_planar(software_name(frame))
         layout = sample_format(name)
         assert layout is not None
         color = tags.color_of(frame, self._stream, self._location)

@@ -23,6 +23,7 @@ from vrestore.io.hdr import (
     x265_parameters,
 )
 from vrestore.io.sidedata import side_data_of
+from vrestore.io.surfaces import SurfaceMaker, surface_name
 from vrestore.media import (
     ColorSpec,
     ContentLight,
@@ -126,7 +127,10 @@ def configure(
     """Sets everything an encoder context needs before it is opened."""
     spec, color = choice.spec, choice.color
     context.width, context.height = target.width, target.height
-    context.pix_fmt = choice.encoder_format
+    if choice.cuda is None:
+        context.pix_fmt = choice.encoder_format
+    else:
+        context.sw_format = surface_name(choice.format)
     context.time_base = target.time_base
     context.framerate = target.rate or Fraction(25)
     context.sample_aspect_ratio = target.sar
@@ -238,6 +242,7 @@ class Encoder:
         self._stream = stream
         self._choice = choice
         self._target = target
+        self._surfaces = None if choice.cuda is None else SurfaceMaker(choice.format)
         self._carried = choice.spec.frame_side_data & frozenset(target.side_data)
         self._durations: dict[int, int] = {}
         self._first = 0
@@ -297,10 +302,13 @@ class Encoder:
             raise EncodeError(
                 f"{self._choice.spec.name} was set up for {self._choice.format}, got {frame.format}"
             )
-        picture = video_frame(frame.planes, frame.format)
-        wanted = self._choice.encoder_format
-        if picture.format.name != wanted:
-            picture = picture.reformat(format=wanted, threads=1)
+        if self._surfaces is not None:
+            picture = self._surfaces(frame.planes)
+        else:
+            picture = video_frame(frame.planes, frame.format)
+            wanted = self._choice.encoder_format
+            if picture.format.name != wanted:
+                picture = picture.reformat(format=wanted, threads=1)
         if self._carried and self._has_side_data(frame.origin):
             picture = _with_side_data(frame.origin, picture)
         color = self._choice.color

@@ -21,6 +21,7 @@ from vrestore.io.containers import ContainerSpec
 from vrestore.io.copies import clone, stream_tags
 from vrestore.io.ebml import write_display_aspect
 from vrestore.io.encode import EncodeConfig, VideoTarget, configure
+from vrestore.io.hardware import accelerator
 from vrestore.io.hdr import attach_static_hdr
 from vrestore.io.partfile import Destination, PartFile
 from vrestore.io.passage import Passage
@@ -135,7 +136,10 @@ class Muxer:
     ) -> VideoStream:
         spec = choice.spec
         try:
-            stream = cast(VideoStream, self._output.add_stream(spec.codec, rate=25))
+            on_device = None if choice.cuda is None else accelerator(choice.cuda)
+            stream = cast(
+                VideoStream, self._output.add_stream(spec.codec, rate=25, hwaccel=on_device)
+            )
         except ValueError as error:
             raise OutputError(
                 f"{self._container_spec.name} does not hold {spec.name}; choose another encoder "

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from vrestore.errors import InputError
 from vrestore.io.cutoff import missing_bytes
 from vrestore.io.dpx import DpxHeader, read_dpx_header
+from vrestore.io.hardware import EXTRA_SURFACES, accelerator
 from vrestore.io.sequence import (
     ImageSequence,
     find_sequence,
@@ -138,16 +139,20 @@ def open_source(
     start_number: int | None = None,
     keep_input: bool = False,
     max_pixels: int = PICTURE_PIXELS,
+    cuda: int | None = None,
 ) -> OpenSource:
     """Open by contents; the extension decides nothing.
 
     `source` is a path, a pattern, a folder of numbered pictures, "-" for standard input, or any
     binary stream.  `fps` and `start_number` are for image sequences.  `keep_input` lets standard
     input be opened again afterwards.  Decoders of its streams refuse pictures of more than
-    `max_pixels`.  Raises InputError.
+    `max_pixels`.  `cuda` is the device that decodes a file's video and keeps its pictures.  Raises
+    InputError.
     """
     options = {"max_pixels": str(_with_padding(max_pixels))}
-    opened = _open(source, fps, start_number, keep_input, options)
+    opened = _open(source, fps, start_number, keep_input, options, cuda)
+    if cuda is not None:
+        options = options | {"extra_hw_frames": str(EXTRA_SURFACES)}
     for stream in opened.container.streams.video:
         # Of an unknown codec PyAV has no context, whatever its types say.
         if getattr(stream, "codec_context", None) is not None:
@@ -161,6 +166,7 @@ def _open(
     start_number: int | None,
     keep_input: bool,
     options: dict[str, str],
+    cuda: int | None,
 ) -> OpenSource:
     if not isinstance(source, (str, os.PathLike)):
         label = str(getattr(source, "name", "stream"))
@@ -177,7 +183,7 @@ def _open(
     # "file:" keeps FFmpeg from reading a scheme or a pattern into the name.
     url = path if "://" in path else f"file:{path}"
     dpx = read_dpx_header(path) if os.path.isfile(path) else None
-    container = _opened(url, path, options)
+    container = _opened(url, path, options, cuda=cuda)
     return OpenSource(label=path, container=container, dpx=dpx, missing=missing_bytes(path))
 
 
@@ -208,10 +214,18 @@ def _open_sequence(
 
 
 def _opened(
-    file: object, label: str, options: dict[str, str], format: str | None = None
+    file: object,
+    label: str,
+    options: dict[str, str],
+    format: str | None = None,
+    *,
+    cuda: int | None = None,
 ) -> InputContainer:
+    hwaccel = None if cuda is None else accelerator(cuda)
     try:
-        return av.open(file, "r", format=format, options=options, metadata_errors="replace")
+        return av.open(
+            file, "r", format=format, options=options, metadata_errors="replace", hwaccel=hwaccel
+        )
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{label} cannot be opened: {reason}") from error

@@ -10,6 +10,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from vrestore.errors import EncodeError
 from vrestore.io.encode import Encoder, configure
+from vrestore.io.hardware import accelerator
 from vrestore.io.output import OutputPlan
 
 __all__ = ["open_encoder"]
@@ -25,7 +26,8 @@ def open_encoder(plan: OutputPlan) -> tuple[Encoder, bytes]:
     EncodeError.
     """
     spec = plan.choice.spec
-    context = cast(VideoCodecContext, av.CodecContext.create(spec.codec, "w"))
+    on_device = None if plan.choice.cuda is None else accelerator(plan.choice.cuda)
+    context = cast(VideoCodecContext, av.CodecContext.create(spec.codec, "w", hwaccel=on_device))
     configure(context, plan.choice, plan.target, plan.config)
     if av.ContainerFormat(plan.container.name, "w").flags & _GLOBAL_HEADER:
         context.flags |= Flags.global_header

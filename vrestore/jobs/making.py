@@ -67,7 +67,7 @@ class ReadSegments:
             last.number: max(segment.read_to for segment in run[: position + 1])
             for position, last in enumerate(run)
         }
-        with open_source(self._plan, entry=entry, seek=self._steady) as decoder:
+        with open_source(self._plan, entry=entry, seek=self._steady, on_device=True) as decoder:
             for frame in decoder:
                 after = self._stop.after
                 end = ends[run[-1].number] if after is None else ends.get(after, 0)

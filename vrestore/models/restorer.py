@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 
 from vrestore.errors import ModelError, PresetError
 from vrestore.media import Frame
+from vrestore.models.kernels.codes import Codes
 from vrestore.models.nets import ARCHITECTURES
 from vrestore.models.nets.align import Aligner
 from vrestore.models.reference import IdentityRestorer, Resample, ResizeRestorer
@@ -20,6 +21,10 @@ from vrestore.models.single.restorer import ImageRestorer
 from vrestore.models.steadier import Steadier
 from vrestore.models.temporal import TemporalRestorer
 from vrestore.models.turned import Turned
+
+if TYPE_CHECKING:
+    from vrestore.models.kernels.step import FusedStep
+    from vrestore.models.nets.cell import Cell
 
 __all__ = [
     "RestoreConfig",
@@ -146,12 +151,16 @@ def build(
     *,
     device: torch.device | str = "cpu",
     resample: Resample | None = None,
+    fused: bool = False,
+    codes: Codes | None = None,
 ) -> Restorer:
     """A fresh restorer for one video.
 
     `scale` must be one of `spec.scales` (`spec.head_for` finds it); `resample` is needed by
-    models of architecture `resize` alone.  Raises ModelError for a scale, precision or weights
-    file that the model does not have, and PresetError as `require_fitting`.
+    models of architecture `resize` alone.  `fused` and `codes` are for our own networks: kernels
+    for 4:2:0 where they run (`kernels_fit`), then also for code values in and out.  Raises
+    ModelError for a scale, precision or weights file that the model does not have, and PresetError
+    as `require_fitting`.
     """
     require_fitting(spec, config)
     if scale not in spec.scales:
@@ -183,8 +192,17 @@ def build(
         tile=None if config.tile == "auto" else config.tile,
         dtype=dtype,
         device=device,
+        fused=_fused(cell, device) if fused else None,
+        codes=codes,
     )  # fmt: skip
     return Turned(restorer) if config.tta else restorer
+
+
+def _fused(cell: Cell, device: torch.device) -> FusedStep:
+    # Triton is there only with a GPU.
+    from vrestore.models.kernels.step import FusedStep
+
+    return FusedStep(cell.to(device).eval().requires_grad_(False))
 
 
 def _single_image(

@@ -169,7 +169,9 @@ class TemporalRestorer:
         if self._fused is None or layout != YUV420:
             result = self._cell(*given, shift=shift, band=band)
             return result.memory, self._planes(frame, result.picture)
-        packing = self._codes and self._codes.packing(frame.timestamp.pts, self._device)
+        packing = None
+        if self._codes is not None:
+            packing = self._codes.packing(frame.timestamp.pts, self._device)
         made = self._fused(*given, shift=shift, band=band, packing=packing)
         if made.picture is not None:
             return made.memory, self._planes(frame, made.picture)

@@ -114,6 +114,11 @@ class Device:
         return self.name.partition(":")[0]
 
     @property
+    def index(self) -> int:
+        """Its number among those of its kind."""
+        return int(self.name.partition(":")[2] or 0)
+
+    @property
     def torch_device(self) -> torch.device:
         return torch.device(self.name)
 
@@ -212,6 +217,10 @@ class RunConfig:
     segment_seconds: float = 10.0
     """Longest stretch of the source that an interruption can cost: longer runs are made in closed
     segments and can be resumed.  0: in one piece, whatever its length."""
+
+    experimental: bool = False
+    """On a CUDA device, also what no test has run on one yet: kernels of our own, steps captured
+    as graphs, pictures that stay on the device from the decoder to the encoder."""
 
     def __post_init__(self) -> None:
         if not all(self.devices):

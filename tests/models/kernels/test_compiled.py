@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 KERNELS = {
-    "unpack unpack_kernel", "gather gather_kernel", "gather features_kernel", "weigh weigh_kernel",
-    "enlarge luma_kernel", "enlarge chroma_kernel", "blend difference_kernel",
-    "blend features_kernel", "blend blend_kernel",
+    "unpack _unpack_kernel", "gather _gather_kernel", "gather _features_kernel", "weigh _weigh_kernel",
+    "enlarge _luma_kernel", "enlarge _chroma_kernel", "blend _difference_kernel",
+    "blend _features_kernel", "blend _blend_kernel",
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ _AT_MOST = tl.constexpr(PREVIOUS_AT_MOST)
 
 
 @triton.jit
-def difference_kernel(new, old, flow, out, h, w, s: tl.constexpr, BLOCK: tl.constexpr):
+def _difference_kernel(new, old, flow, out, h, w, s: tl.constexpr, BLOCK: tl.constexpr):
     height = 2 * h * s
     width = 2 * w * s
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -42,14 +42,14 @@ def difference(new: Tensor, old: Tensor, flow: Tensor, scale: int) -> Tensor:
     """The old result (1, 1, 2h*s, 2w*s), moved along the flow (1, 2, h, w), less the new one."""
     h, w = flow.shape[-2:]
     out = torch.empty_like(new)
-    difference_kernel[(triton.cdiv(4 * h * w * scale * scale, BLOCK),)](
+    _difference_kernel[(triton.cdiv(4 * h * w * scale * scale, BLOCK),)](
         new, old, flow.contiguous(), out, h, w, s=scale, BLOCK=BLOCK, enable_fp_fusion=False
     )
     return out
 
 
 @triton.jit
-def features_kernel(
+def _features_kernel(
     change, trust, apart, noise, out, size, h, w,
     s: tl.constexpr, APART: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -88,7 +88,7 @@ def features(
     h, w = trust.shape[-2:]
     out = change.new_empty((1, h, w, FEATURES)).permute(0, 3, 1, 2)
     size = change.new_empty((h, w))
-    features_kernel[(triton.cdiv(h * w, BLOCK),)](
+    _features_kernel[(triton.cdiv(h * w, BLOCK),)](
         change, trust.contiguous(), noise if apart is None else apart.contiguous(), noise, out,
         size, h, w, s=scale, APART=apart is not None, BLOCK=BLOCK, enable_fp_fusion=False,
     )  # fmt: skip
@@ -96,7 +96,7 @@ def features(
 
 
 @triton.jit
-def blend_kernel(
+def _blend_kernel(
     new, change, logits, head, features, size, bias, steepness, out, codes, channels, first, gain,
     zero, most, tile, places, h, w,
     s: tl.constexpr, CODES: tl.constexpr, DITHER: tl.constexpr, SIDE: tl.constexpr,
@@ -156,7 +156,7 @@ def blend(
     out = torch.empty_like(new)
     gain, zero = (1.0, 0.0) if packing is None else packing.codes.target[0]
     tile = None if packing is None else packing.tile
-    blend_kernel[(triton.cdiv(height * width, BLOCK),)](
+    _blend_kernel[(triton.cdiv(height * width, BLOCK),)](
         new, change, logits, head, features_, size, net.bias, net.steepness, out,
         out if codes is None else codes, head.shape[1], head.shape[1] - (2 * scale) ** 2,
         gain, zero, 0.0 if packing is None else peak(packing),

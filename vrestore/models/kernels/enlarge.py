@@ -31,7 +31,7 @@ def coded(
 
 
 @triton.jit
-def luma_kernel(
+def _luma_kernel(
     luma, head, out, codes, channels, gain, zero, most, tile, places, h, w,
     s: tl.constexpr, FLOATS: tl.constexpr, CODES: tl.constexpr, DITHER: tl.constexpr,
     SIDE: tl.constexpr, BLOCK: tl.constexpr,
@@ -55,7 +55,7 @@ def luma_kernel(
 
 
 @triton.jit
-def chroma_kernel(
+def _chroma_kernel(
     chroma, head, out, channels, first, gain, zero, most, tile, places, shift_y, shift_x, h, w,
     s: tl.constexpr, SHIFTED: tl.constexpr, CODES: tl.constexpr, DITHER: tl.constexpr,
     SIDE: tl.constexpr, BLOCK: tl.constexpr,
@@ -122,7 +122,7 @@ def enlarge_luma(
     gain, zero = (1.0, 0.0) if packing is None else packing.codes.target[0]
     nothing = picture.luma
     tile = None if packing is None else packing.tile
-    luma_kernel[(triton.cdiv(height * width, BLOCK),)](
+    _luma_kernel[(triton.cdiv(height * width, BLOCK),)](
         picture.luma, head, nothing if out is None else out, nothing if codes is None else codes,
         head.shape[1], gain, zero, 0.0 if packing is None else peak(packing),
         nothing if tile is None else tile,
@@ -150,9 +150,9 @@ def enlarge_chroma(
     gain, zero = (1.0, 0.0) if packing is None else packing.codes.target[1]
     nothing = picture.luma
     tile = None if packing is None else packing.tile
-    chroma_kernel[(triton.cdiv(height * width, BLOCK),)](
-        picture.chroma, head, codes if out is None else out, head.shape[1], (2 * scale) ** 2, gain, zero,
-        0.0 if packing is None else peak(packing),
+    _chroma_kernel[(triton.cdiv(height * width, BLOCK),)](
+        picture.chroma, head, codes if out is None else out, head.shape[1], (2 * scale) ** 2,
+        gain, zero, 0.0 if packing is None else peak(packing),
         nothing if tile is None else tile,
         nothing if packing is None or packing.places is None else packing.places,
         shift[0], shift[1], h, w,

@@ -7,7 +7,6 @@ where the frame stands apart from both neighbours, before it is counted over reg
 
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -18,7 +17,7 @@ from vrestore.models.nets.cell import Memory, Neighbour
 from vrestore.models.nets.fusion import APART_DIFFERENCE, MISTRUST
 from vrestore.models.nets.grid import Picture
 
-__all__ = ["CHANNELS", "FEATURES", "features", "gather"]
+__all__ = ["CHANNELS", "FEATURES", "box", "features", "gather"]
 
 CHANNELS = 26
 
@@ -32,7 +31,7 @@ _APART_SLOPE = tl.constexpr(1.0 / (APART_DIFFERENCE[1] - APART_DIFFERENCE[0]))
 
 
 @triton.jit
-def gather_kernel(
+def _gather_kernel(
     luma, chroma, state_luma, state_chroma, before_luma, before_chroma, noise, flow_before,
     after_luma, after_chroma, flow_after, out, h, w,
     HAS_BEFORE: tl.constexpr, HAS_AFTER: tl.constexpr, BLOCK: tl.constexpr,
@@ -131,7 +130,7 @@ def gather(
     past = memory if before is not None else None
     # A kernel is given a pointer for everything; those of what is absent are never read.
     nothing = now.luma
-    gather_kernel[(triton.cdiv(h * w, BLOCK),)](
+    _gather_kernel[(triton.cdiv(h * w, BLOCK),)](
         now.luma, now.chroma,
         nothing if past is None else past.fused.luma,
         nothing if past is None else past.fused.chroma,
@@ -164,7 +163,7 @@ def box(plane, h, w, y, x):
 
 
 @triton.jit
-def features_kernel(
+def _features_kernel(
     luma, gathered, trust_before, trust_after, knobs, out, distances, h, w,
     HAS_BEFORE: tl.constexpr, HAS_AFTER: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -229,7 +228,7 @@ def features(
     h, w = gathered.shape[-2:]
     out = gathered.new_empty((1, h, w, FEATURES)).permute(0, 3, 1, 2)
     distances = gathered.new_empty((4, h, w))
-    features_kernel[(triton.cdiv(h * w, BLOCK),)](
+    _features_kernel[(triton.cdiv(h * w, BLOCK),)](
         now.luma, gathered,
         gathered if before is None else before.trust.contiguous(),
         gathered if after is None else after.trust.contiguous(),

@@ -14,7 +14,7 @@ __all__ = ["unpack"]
 
 
 @triton.jit
-def unpack_kernel(
+def _unpack_kernel(
     y_codes, u_codes, v_codes, luma, chroma, height, width, rows, columns, y_stride, u_stride,
     v_stride, u_step, v_step, h, w, y_zero, y_unit, c_zero, c_unit, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -56,7 +56,7 @@ def unpack(
     luma = torch.empty((1, 1, height, width), device=y.device)
     chroma = torch.empty((1, 2, h, w), device=y.device)
     (y_gain, y_zero), (c_gain, c_zero) = levels
-    unpack_kernel[(triton.cdiv(h * w, BLOCK),)](
+    _unpack_kernel[(triton.cdiv(h * w, BLOCK),)](
         y, u, v, luma, chroma, y.shape[0], y.shape[1], u.shape[0], u.shape[1],
         y.stride(0), u.stride(0), v.stride(0), u.stride(1), v.stride(1), h, w,
         y_zero, 1.0 / y_gain, c_zero, 1.0 / c_gain, BLOCK=BLOCK, enable_fp_fusion=False,

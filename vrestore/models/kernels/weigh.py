@@ -41,7 +41,7 @@ class Weighed(NamedTuple):
 
 
 @triton.jit
-def weigh_kernel(
+def _weigh_kernel(
     luma, chroma, gathered, distances, learned, region, trust_before, trust_after, knobs,
     bias, steepness, doubt, faith, fused_luma, fused_chroma, noise, stem, h, w,
     HAS_BEFORE: tl.constexpr, HAS_AFTER: tl.constexpr, BLOCK: tl.constexpr,
@@ -169,9 +169,9 @@ def weigh(
 ) -> Weighed:
     """The candidates of `gather` weighed; without candidates the frame itself.
 
-    `learned` (1, 16, h, w) is what the fusion's net says, channels last; `region` (1, 1, h, w) where
-    the frame stands apart, None where a neighbour is absent; `trusts` those of the flows, None for
-    absent ones; `dtype` that of the trunk.
+    `learned` (1, 16, h, w) is what the fusion's net says, channels last; `region` (1, 1, h, w) is
+    where the frame stands apart, None where a neighbour is absent; `trusts` are those of the flows,
+    None for absent ones; `dtype` is that of the trunk.
     """
     assert now.chroma is not None
     h, w = now.chroma.shape[-2:]
@@ -180,7 +180,7 @@ def weigh(
     stem = now.luma.new_empty((1, h, w, STEM), dtype=dtype).permute(0, 3, 1, 2)
     picture = Picture(torch.empty_like(now.luma), torch.empty_like(now.chroma))
     nothing = now.luma
-    weigh_kernel[(triton.cdiv(h * w, BLOCK),)](
+    _weigh_kernel[(triton.cdiv(h * w, BLOCK),)](
         now.luma, now.chroma,
         nothing if gathered is None else gathered,
         nothing if distances is None else distances,
