@@ -134,6 +134,8 @@ def test_what_nvdec_does_not_read_is_told_in_half_a_sentence(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a driver")
 def test_without_a_driver_the_real_decoder_says_so_in_one_sentence():
-    with pytest.raises(DeviceError, match="^CUDA device 0 does not decode hevc: no NVIDIA driver$"):
+    with pytest.raises(
+        DeviceError, match=r"^CUDA device 0 does not decode hevc: no NVIDIA driver$"
+    ):
         require_driver("hevc", 0)
     assert "no NVIDIA driver" in str(decoder_refusal(VIDEO, 0))

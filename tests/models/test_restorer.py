@@ -271,8 +271,26 @@ def test_bf16_is_chosen_only_where_the_processor_multiplies_in_it():
     lite, cpu = registry.find("lite"), torch.device("cpu")
     fast = multiplies_in_bf16(cpu)
     assert working_dtype(lite, "auto", cpu) is (torch.bfloat16 if fast else torch.float32)
-    assert working_dtype(lite, "auto", torch.device("cuda:0")) is torch.float32
+    assert working_dtype(lite, "auto", torch.device("mps")) is torch.float32
     assert working_dtype(registry.find("resize"), "auto", cpu) is torch.float32
+
+
+@pytest.mark.parametrize("name", ["lite", "base"])
+def test_on_cuda_a_model_runs_in_the_half_precision_that_is_nearer_to_fp32(
+    name: str, make_frames: MakeFrames
+):
+    spec, frames = registry.find(name), make_frames(3, 64, 48)
+
+    def last(precision: str) -> torch.Tensor:
+        config = RestoreConfig(precision=precision)  # type: ignore[arg-type]
+        return run(build(spec, 2, config), frames)[-1].planes[0]
+
+    full = last("fp32")
+    errors = {half: float((last(half) - full).square().mean()) for half in ("fp16", "bf16")}
+    assert spec.half == min(errors, key=errors.__getitem__)
+    assert errors[spec.half] < 1e-7
+    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[spec.half]
+    assert working_dtype(spec, "auto", torch.device("cuda:0")) is dtype
 
 
 def test_what_a_model_cannot_do_is_refused():

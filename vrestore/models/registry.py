@@ -112,6 +112,10 @@ class ModelSpec:
     dtypes: tuple[str, ...] = ("fp32",)
     """Precisions of the arithmetic, the default first: fp32, fp16, bf16."""
 
+    half: str | None = None
+    """Which half precision is nearer to fp32 with these weights, measured; what `auto` is on CUDA.
+    None for models that have none."""
+
     work_bytes_per_pixel: int = 0
     """Memory of its features and state, in bytes a luma sample of the source, fp32; measured."""
 
@@ -130,6 +134,8 @@ class ModelSpec:
             raise ValueError(f"{self.name}: weights and sha256 belong together")
         if unknown := set(self.dtypes) - {"fp32", "fp16", "bf16"} or not self.dtypes:
             raise ValueError(f"{self.name}: dtypes must be of fp32, fp16, bf16, got {unknown}")
+        if self.half is not None and self.half not in self.dtypes:
+            raise ValueError(f"{self.name}: half must be one of its dtypes, got {self.half!r}")
         if self.space not in ("ycbcr", "rgb"):
             raise ValueError(f"{self.name}: space must be ycbcr or rgb, got {self.space!r}")
         if not 0.0 <= self.strength <= 1.0:

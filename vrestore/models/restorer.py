@@ -10,6 +10,7 @@ import torch
 
 from vrestore.errors import ModelError, PresetError
 from vrestore.media import Frame
+from vrestore.models.captured import Tapes
 from vrestore.models.kernels.codes import Codes
 from vrestore.models.nets import ARCHITECTURES
 from vrestore.models.nets.align import Aligner
@@ -68,8 +69,8 @@ class RestoreConfig:
     time; for pictures, and for models of others."""
 
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
-    """Of the trunk's arithmetic; `auto` is bf16 where the CPU multiplies in it, else the model's
-    first."""
+    """Of the trunk's arithmetic; `auto` is bf16 where the CPU multiplies in it, on CUDA the half
+    precision that is nearer to fp32 with the model's weights, else the model's first."""
 
     def __post_init__(self) -> None:
         if not self.model:
@@ -123,6 +124,8 @@ def working_dtype(spec: ModelSpec, precision: str, device: torch.device) -> torc
     if precision == "auto":
         fast = "bf16" in spec.dtypes and multiplies_in_bf16(device)
         name = "bf16" if fast else spec.dtypes[0]
+        if device.type == "cuda" and spec.half is not None:
+            name = spec.half
     if name not in spec.dtypes:
         raise ModelError(f"{spec.name!r} runs in {', '.join(spec.dtypes)}, not in {name}")
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
@@ -202,7 +205,8 @@ def _fused(cell: Cell, device: torch.device) -> FusedStep:
     # Triton is there only with a GPU.
     from vrestore.models.kernels.step import FusedStep
 
-    return FusedStep(cell.to(device).eval().requires_grad_(False))
+    tapes = Tapes() if device.type == "cuda" else None
+    return FusedStep(cell.to(device).eval().requires_grad_(False), tapes)
 
 
 def _single_image(

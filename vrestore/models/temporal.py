@@ -96,7 +96,7 @@ class TemporalRestorer:
         self._dtype = dtype
         self._device = device
         self._fused = fused
-        self._codes = codes
+        self._codes = None if codes is None else codes.on(device)
         self._held: _Held | None = None
         self._memory: Memory | None = None
         self._kernels: dict[Layout, Kernels] = {}
@@ -111,7 +111,7 @@ class TemporalRestorer:
             raise ModelError(f"{self.spec.name!r} takes YCbCr or gray frames, got {item!r}")
         with torch.no_grad():
             picture = self._picture(item)
-            pyramid = self._cell.align.pyramid(picture.luma)
+            pyramid = (self._fused or self._cell.align).pyramid(picture.luma)
             held = self._held
             if held is None or item.shot_start or not _alike(held.frame, item):
                 finished = self._finish()
@@ -171,7 +171,7 @@ class TemporalRestorer:
             return result.memory, self._planes(frame, result.picture)
         packing = None
         if self._codes is not None:
-            packing = self._codes.packing(frame.timestamp.pts, self._device)
+            packing = self._codes.packing(frame.timestamp.pts)
         made = self._fused(*given, shift=shift, band=band, packing=packing)
         if made.picture is not None:
             return made.memory, self._planes(frame, made.picture)
@@ -187,10 +187,12 @@ class TemporalRestorer:
     ) -> tuple[Neighbour, Neighbour]:
         """The ways from the first frame to the second and back, found in one pass."""
         height, width = picture.luma.shape[-2:]
-        flows = self._cell.align(
-            Pyramid(*(torch.cat(p) for p in zip(first, second, strict=True))),
-            Pyramid(*(torch.cat(p) for p in zip(second, first, strict=True))),
-        )[-1]
+        there = Pyramid(*(torch.cat(p) for p in zip(first, second, strict=True)))
+        back = Pyramid(*(torch.cat(p) for p in zip(second, first, strict=True)))
+        if self._fused is None:
+            flows = self._cell.align(there, back)[-1]
+        else:
+            flows = self._fused.flows(there, back)
         flows = crop(flows, height // 2, width // 2)
         trust = validity(flows, flows.flip(0))
         present = torch.ones_like(trust[:1, :, :1, :1])

@@ -35,6 +35,7 @@ __all__ = [
     "list_devices",
     "parse_bytes",
     "select_device",
+    "settle",
 ]
 
 T = TypeVar("T")
@@ -50,6 +51,19 @@ class HasTensors(Protocol):
     def tensors(self) -> tuple[torch.Tensor, ...]: ...
 
 
+def settle() -> None:
+    """Lets CUDA compute the same bits in every run, and fp32 as fp32.
+
+    cuDNN neither tries out algorithms nor takes those that add in any order.  What else runs
+    forward here has one order by nature; `torch.use_deterministic_algorithms` would refuse
+    `kthvalue` for an index that nobody asks for.
+    """
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 class Lane:
     """The CUDA stream of one stage; entered by the stage's thread for its whole life.
 
@@ -57,6 +71,7 @@ class Lane:
     """
 
     def __init__(self, device: torch.device) -> None:
+        settle()
         self._stream = torch.cuda.Stream(device)
         self._current = torch.cuda.stream(self._stream)
 

@@ -46,7 +46,7 @@ def launches(scale: int, depth: int) -> list[Launch]:
     flow = Neighbour(torch.zeros(1, 2, 8, 16), torch.zeros(1, 1, 8, 16), torch.ones(1, 1, 1, 1))
     old = None if scale == 1 else torch.zeros(1, 1, 16 * scale, 32 * scale)
     memory = Memory(picture, picture, torch.zeros(1, 1, 8, 16), old)
-    for packing in (None, codes.packing(0, torch.device("cpu"))):
+    for packing in (None, codes.packing(0)):
         step(
             cell.kernels(YUV420, scale, torch.float16), picture, torch.zeros(1, 2, 1, 1), memory,
             flow, flow, Picture(*picture), shift=(0.0, 0.125), packing=packing,
@@ -77,7 +77,8 @@ def main() -> None:
             done.add(key)
             for capability in map(int, sys.argv[1:]):
                 made = compiled(launch, capability)
-                print(*reversed(name), f"x{scale}", f"sm_{capability}", len(made.asm["cubin"]))
+                line = *reversed(name), f"x{scale}", f"sm_{capability}", str(len(made.asm["cubin"]))
+                sys.stdout.write(" ".join(line) + "\n")
 
 
 if __name__ == "__main__":

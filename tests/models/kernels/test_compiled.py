@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 KERNELS = {
-    "unpack _unpack_kernel", "gather _gather_kernel", "gather _features_kernel", "weigh _weigh_kernel",
-    "enlarge _luma_kernel", "enlarge _chroma_kernel", "blend _difference_kernel",
-    "blend _features_kernel", "blend _blend_kernel",
+    "unpack _unpack_kernel", "gather _gather_kernel", "gather _features_kernel",
+    "weigh _weigh_kernel", "enlarge _luma_kernel", "enlarge _chroma_kernel",
+    "blend _difference_kernel", "blend _features_kernel", "blend _blend_kernel",
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -43,15 +43,19 @@ class Codes:
     place: Callable[[int, int], tuple[int, int]] | None = None
     """(pts, plane) to the tile's (row, column) at the picture's top left; present with `dither`."""
 
-    def packing(self, pts: int, device: torch.device) -> Packing:
-        """For one frame; its tensors are on `device`."""
+    def on(self, device: torch.device) -> Codes:
+        """The same with the tile on a device."""
+        return self if self.dither is None else replace(self, dither=self.dither.to(device))
+
+    def packing(self, pts: int) -> Packing:
+        """For one frame; its tensors are where the tile is."""
         if self.dither is None or self.place is None:
             return Packing(self, None, None)
         rows = [self.place(pts, plane) for plane in range(3)]
         places = torch.tensor(rows, dtype=torch.int32)
-        if device.type == "cuda":
-            places = places.pin_memory().to(device, non_blocking=True)
-        return Packing(self, self.dither.to(device), places)
+        if self.dither.is_cuda:
+            places = places.pin_memory().to(self.dither.device, non_blocking=True)
+        return Packing(self, self.dither, places)
 
 
 class Packing(NamedTuple):

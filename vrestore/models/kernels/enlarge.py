@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -14,7 +13,7 @@ from vrestore.models.kernels.codes import Packing
 from vrestore.models.kernels.sampling import magnified, rounded
 from vrestore.models.nets.grid import Picture
 
-__all__ = ["Surface", "coded", "enlarge_chroma", "enlarge_luma", "peak", "side", "surface"]
+__all__ = ["Surface", "coded", "enlarge_chroma", "enlarge_luma", "peak", "side", "surface_in"]
 
 
 @triton.jit
@@ -88,10 +87,10 @@ class Surface(NamedTuple):
     """(height / 2, width / 2, 2), Cb and Cr."""
 
 
-def surface(like: Tensor, height: int, width: int, dtype: torch.dtype) -> Surface:
-    """An uninitialised one on the device of `like`."""
-    rows = like.new_empty((height + height // 2, width), dtype=dtype)
-    return Surface(rows[:height], rows[height:].view(height // 2, width // 2, 2))
+def surface_in(rows: Tensor) -> Surface:
+    """The surface that lies in rows of (1.5 * height, width)."""
+    height = rows.shape[0] * 2 // 3
+    return Surface(rows[:height], rows[height:].view(height // 2, rows.shape[1] // 2, 2))
 
 
 def peak(packing: Packing) -> float:

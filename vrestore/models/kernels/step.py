@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vrestore.models.captured import Tapes
 from vrestore.models.kernels import blend, gather
 from vrestore.models.kernels.codes import Packing, Scale
-from vrestore.models.kernels.enlarge import Surface, enlarge_chroma, enlarge_luma, surface
+from vrestore.models.kernels.enlarge import Surface, enlarge_chroma, enlarge_luma, surface_in
 from vrestore.models.kernels.unpack import unpack
 from vrestore.models.kernels.weigh import Weighed, weigh
+from vrestore.models.nets.align import Pyramid
 from vrestore.models.nets.cell import Cell, Kernels, Memory, Neighbour, run_layers
 from vrestore.models.nets.fusion import OutputBlend, over_regions
 from vrestore.models.nets.grid import YUV420, Picture
@@ -32,10 +34,14 @@ class Stepped(NamedTuple):
 
 
 class FusedStep:
-    """`Cell.forward` for 4:2:0 on the device that the cell is on."""
+    """`Cell.forward` for 4:2:0 on the device that the cell is on, and what comes before it.
 
-    def __init__(self, cell: Cell) -> None:
+    With `tapes` what is done again and again in the middle of a shot is recorded and replayed.
+    """
+
+    def __init__(self, cell: Cell, tapes: Tapes | None = None) -> None:
         self._cell = cell
+        self._tapes = tapes
         first, second, last = _convolutions(cell.fusion.net)
         self._fusion = (_padded(first, gather.FEATURES), _plain(second), _plain(last))
         self._blends = {
@@ -64,6 +70,46 @@ class FusedStep:
         """
         if kernels.layout != YUV420:
             raise ValueError(f"the kernels are for 4:2:0, got {kernels.layout}")
+        codes = None if packing is None else packing.codes
+        noise = (None, None) if packing is None else (packing.tile, packing.places)
+
+        def run(now: Any, knobs: Any, memory: Any, before: Any, after: Any, following: Any,
+                noise: Any) -> tuple[Memory, Picture | None, Tensor | None]:  # fmt: skip
+            told = None if codes is None else Packing(codes, *noise)
+            return self._run(
+                kernels, now, knobs, memory, before, after, following, shift, band, told
+            )
+
+        given = (now, knobs, memory, before, after, following, noise)
+        if self._tapes is None or memory is None or after is None:
+            kept, picture, rows = run(*given)
+        else:
+            key = "step", kernels.scale, id(kernels), id(codes), shift, band
+            kept, picture, rows = self._tapes(key, run, *given)
+        if rows is None:
+            return Stepped(picture, kept, None)
+        made = surface_in(rows)
+        return Stepped(None, kept, (made.luma, made.chroma[..., 0], made.chroma[..., 1]))
+
+    def pyramid(self, luma: Tensor) -> Pyramid:
+        """`Aligner.pyramid`."""
+        make = self._cell.align.pyramid
+        return make(luma) if self._tapes is None else self._tapes("pyramid", make, luma)
+
+    def flows(self, one: Pyramid, other: Pyramid) -> Tensor:
+        """The finest flows from `one` to `other`."""
+
+        def run(one: Any, other: Any) -> Tensor:
+            return self._cell.align(one, other)[-1]
+
+        return run(one, other) if self._tapes is None else self._tapes("flows", run, one, other)
+
+    def _run(
+        self, kernels: Kernels, now: Picture, knobs: Tensor, memory: Memory | None,
+        before: Neighbour | None, after: Neighbour | None, following: Picture | None,
+        shift: tuple[float, float], band: int | None, packing: Packing | None,
+    ) -> tuple[Memory, Picture | None, Tensor | None]:  # fmt: skip
+        """What is remembered, and the picture or with `packing` the rows of its surface."""
         if memory is None:
             before = None
         gathered = distances = learned = region = None
@@ -80,10 +126,12 @@ class FusedStep:
         )  # fmt: skip
         head = run_layers(kernels.layers, fused.stem, band, widen=False)
         head = head.contiguous(memory_format=torch.channels_last)
-        made = None
+        rows = made = None
         if packing is not None:
-            size = (now.luma.shape[2] * kernels.scale, now.luma.shape[3] * kernels.scale)
-            made = surface(now.luma, *size, packing.codes.format.code_dtype)
+            height, width = (size * kernels.scale for size in now.luma.shape[-2:])
+            form = packing.codes.format
+            rows = now.luma.new_empty((height + height // 2, width), dtype=form.code_dtype)
+            made = surface_in(rows)
         luma = self._luma(kernels.scale, fused, head, memory, before, region, packing, made)
         chroma = enlarge_chroma(
             fused.picture,
@@ -95,10 +143,10 @@ class FusedStep:
         )
         remembered = luma if kernels.scale > 1 else None
         kept = Memory(now, fused.picture, fused.noise, remembered)
-        if made is None:
-            assert luma is not None
-            return Stepped(Picture(luma, chroma), kept, None)
-        return Stepped(None, kept, (made.luma, made.chroma[..., 0], made.chroma[..., 1]))
+        if rows is not None:
+            return kept, None, rows
+        assert luma is not None
+        return kept, Picture(luma, chroma), None
 
     def unpack(
         self, planes: tuple[Tensor, ...], scales: tuple[Scale, Scale], height: int, width: int

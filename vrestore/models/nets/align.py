@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vrestore.models.nets.grid import box_mean, halved, to_cells
+from vrestore.models.nets.grid import box_mean, constant, halved, to_cells
 from vrestore.models.nets.warp import sample, sampling_grid
 
 
@@ -107,7 +107,7 @@ def global_shift(a: Tensor, b: Tensor) -> Tensor:
     best = cost.argmin(1)
     worth = cost.gather(1, best[:, None])[:, 0] < 0.6 * cost[:, zero]
     best = torch.where(worth, best, torch.full_like(best, zero))
-    return torch.tensor(shifts, dtype=torch.float32, device=a.device)[best].view(n, 2, 1, 1)
+    return constant(tuple(shifts), a.device)[best].view(n, 2, 1, 1)
 
 
 class Aligner(nn.Module):

@@ -11,11 +11,22 @@ four equal chroma samples may add its weights, a head may average them.  4:2:0 i
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+@lru_cache(maxsize=64)
+def constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
+    """Numbers as fp32 on a device, made once: to copy them there waits for all its work.
+
+    Not to be written.
+    """
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 class Layout(NamedTuple):

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vrestore.models.nets.grid import constant
+
 
 def sampling_grid(flow: Tensor, height: int, width: int, cell: int = 2) -> Tensor:
     """Where a plane of that size is read, (N, height, width, 2), normalised as grid_sample.
@@ -26,7 +28,7 @@ def sampling_grid(flow: Tensor, height: int, width: int, cell: int = 2) -> Tenso
     # (i + 0.5) / size of the unit square.
     x = (torch.arange(width, device=flow.device, dtype=torch.float32) * 2 + 1) / width - 1
     y = (torch.arange(height, device=flow.device, dtype=torch.float32) * 2 + 1) / height - 1
-    grid = flow.permute(0, 2, 3, 1) * flow.new_tensor((2.0 / (cell * w), 2.0 / (cell * h)))
+    grid = flow.permute(0, 2, 3, 1) * constant((2.0 / (cell * w), 2.0 / (cell * h)), flow.device)
     grid[..., 0] += x
     grid[..., 1] += y[:, None]
     return grid
