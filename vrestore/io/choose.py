@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -19,7 +19,7 @@ from vrestore.media import ChromaLocation, ColorModel, ColorSpec, Matrix, Range,
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
-__all__ = ["EncoderChoice", "choose_encoder"]
+__all__ = ["EncoderChoice", "Opener", "choose_encoder", "open_context"]
 
 _LOSSY_DEPTH = 10
 
@@ -48,12 +48,21 @@ class EncoderChoice:
     losses: tuple[Loss, ...] = ()
 
 
+Opener = Callable[["VideoCodecContext"], None]
+"""Opens a configured encoder, or raises what PyAV raises."""
+
+
+def open_context(context: VideoCodecContext) -> None:
+    context.open()
+
+
 def choose_encoder(
     config: EncodeConfig,
     target: VideoTarget,
     *,
     allowed: Iterable[str] | None = None,
     exact: bool = False,
+    opener: Opener = open_context,
 ) -> EncoderChoice:
     """Picks an encoder and really opens it at the target's size and depth.
 
@@ -81,7 +90,7 @@ def choose_encoder(
             for losses, before, other in ranked
             if before < order and losses > len(choice.losses)
         ]
-        refusal_text = _refusal(choice, config, target)
+        refusal_text = _refusal(choice, config, target, opener)
         if refusal_text is None:
             return replace(choice, reason=_reason(choice, config, target, refusals))
         refusals.append(refusal_text)
@@ -253,7 +262,9 @@ def _side_data_losses(spec: EncoderSpec, target: VideoTarget) -> Iterable[Loss]:
             yield Loss(what=what, why=f"{spec.name} cannot be given it", remedy=remedy)
 
 
-def _refusal(choice: EncoderChoice, config: EncodeConfig, target: VideoTarget) -> str | None:
+def _refusal(
+    choice: EncoderChoice, config: EncodeConfig, target: VideoTarget, opener: Opener
+) -> str | None:
     """Why the encoder does not open at this size and depth, None where it does."""
     spec = choice.spec
     if spec.kind is Kind.RAW:
@@ -264,7 +275,7 @@ def _refusal(choice: EncoderChoice, config: EncodeConfig, target: VideoTarget) -
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture() as logged:
-            context.open()
+            opener(context)
     except (av.FFmpegError, ValueError) as error:
         said = [text.strip() for _, _, text in logged if text.strip()]
         return f"{spec.name} does not open ({_plain(error, spec, said)})"
@@ -278,13 +289,24 @@ def _refusal(choice: EncoderChoice, config: EncodeConfig, target: VideoTarget) -
     return None
 
 
+_HARDWARE_SAYS = (
+    (("libcuda", "nvcuda", "cuInit"), "no NVIDIA driver"),
+    (("required nvenc API version",), "the NVIDIA driver is too old for it"),
+    (("OpenEncodeSessionEx", "incompatible client key"), "no free encoder session"),
+    (("10 bit encode not supported",), "this card encodes it in 8 bit only"),
+    (("YUV444P not supported", "4:4:4"), "this card does not encode 4:4:4"),
+    (("exceeds", "Dimensions not supported"), "this card encodes only smaller pictures"),
+    (("Codec not supported", "No capable devices"), "no device here has this encoder"),
+)
+"""What FFmpeg's nvenc.c logs when it does not open -> the same for people.  The first that fits: it
+says "No capable devices" behind every reason why one card was none."""
+
+
 def _plain(error: Exception, spec: EncoderSpec, said: list[str]) -> str:
     """Why in the user's words where they are known, else in FFmpeg's."""
     text = " ".join(said)
-    if spec.hardware and ("libcuda" in text or "nvcuda" in text or "cuInit" in text):
-        return "no NVIDIA driver"
-    if spec.hardware and "No capable devices" in text:
-        return "no device here has this encoder"
-    if spec.hardware and "OpenEncodeSessionEx" in text:
-        return "no free encoder session"
+    if spec.hardware:
+        for phrases, meaning in _HARDWARE_SAYS:
+            if any(phrase in text for phrase in phrases):
+                return meaning
     return said[0] if said else str(error).split(": ")[0]
