@@ -45,8 +45,11 @@ run: $(VENV)/.installed  ## restore the sample, or IN=file [OUT=file] [PRESET=na
 test: $(VENV)/.installed-dev  ## run all tests
 	$(BIN)/python -m pytest -q
 
-test-gpu: $(VENV)/.installed-dev  ## run the tests that need a CUDA device
-	$(BIN)/python -m pytest -q -m 'cuda or nvenc'
+test-gpu: $(VENV)/.installed-dev  ## run the tests that need a CUDA device, then measure it
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[cuda]'
+	$(BIN)/python -m pytest -q -m 'cuda or nvenc' tests
+	$(BIN)/python -m pytest -q tests/models/kernels
+	PYTHONPATH=. $(BIN)/python docs/tables/gpu.py $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .

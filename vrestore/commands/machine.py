@@ -77,6 +77,28 @@ def _devices() -> Iterator[str]:
     yield f"auto is {select_device('auto').name}"
 
 
+def _gpu() -> Iterator[str]:
+    """What of the way through a GPU is there; none of it is needed."""
+    import importlib.util
+
+    from vrestore.errors import DeviceError
+    from vrestore.io.hardware import require_driver
+    from vrestore.runtime.device import list_devices
+
+    cards = [device for device in list_devices() if device.kind == "cuda"]
+    yield ", ".join(card.description for card in cards) or "no CUDA device"
+    for index in [card.index for card in cards] or [0]:
+        try:
+            require_driver("h264", index)
+            yield "NVDEC opens"
+        except DeviceError as refused:
+            yield str(refused)
+    triton = importlib.util.find_spec("triton") is not None
+    yield "kernels compile with Triton" if triton else "no kernels: Triton is not installed"
+    if cards:
+        yield "untested there; run.experimental=true uses all of it"
+
+
 def _encoders() -> Iterator[str]:
     """The one that `auto` would take for HD, and those it passed over."""
     from fractions import Fraction
@@ -112,6 +134,7 @@ def _presets() -> Iterator[str]:
 _CHECKS: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
     ("libraries", _libraries),
     ("devices", _devices),
+    ("gpu", _gpu),
     ("encoders", _encoders),
     ("models", _models),
     ("presets", _presets),

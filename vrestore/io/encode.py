@@ -127,10 +127,11 @@ def configure(
     """Sets everything an encoder context needs before it is opened."""
     spec, color = choice.spec, choice.color
     context.width, context.height = target.width, target.height
-    if choice.cuda is None:
+    surface = None if choice.cuda is None else surface_name(choice.format)
+    if surface is None:
         context.pix_fmt = choice.encoder_format
     else:
-        context.sw_format = surface_name(choice.format)
+        context.sw_format = surface
     context.time_base = target.time_base
     context.framerate = target.rate or Fraction(25)
     context.sample_aspect_ratio = target.sar
