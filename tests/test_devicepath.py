@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import vrestore
+from vrestore.commands import machine
 from vrestore.devicepath import DeviceFacts, choose_path
 from vrestore.io.encoders import ENCODERS
 from vrestore.media import ChromaLocation, ColorModel, ColorSpec, Matrix, Range, SampleFormat
+from vrestore.runtime import device
+from vrestore.runtime.device import Device
 
 YUV420 = SampleFormat(model=ColorModel.YCBCR, depth=8, log2_chroma_w=1, log2_chroma_h=1)
 YUV422 = replace(YUV420, log2_chroma_h=0)
@@ -22,8 +26,6 @@ CARD = DeviceFacts(
     encoder=ENCODERS["hevc_nvenc"],
 )  # fmt: skip
 """Facts of a card that has everything, as a double for the one that no test machine has."""
-
-FULL = {"range": Range.FULL}
 
 
 @pytest.mark.parametrize(
@@ -76,3 +78,24 @@ def test_on_the_cpu_a_plan_has_none_and_shows_none(sample: Path, tmp_path: Path)
     assert plan.path_on_device is None
     assert plan.output is not None and plan.output.choice.cuda is None
     assert "device " not in str(plan)
+
+
+def test_a_card_is_shown_as_untested_and_auto_leaves_it_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = Device(
+        name="cuda:1", description="a double for a card", memory_bytes=8 << 30, capability="sm_90"
+    )
+    monkeypatch.setattr(device, "list_devices", lambda: (card, device.CPU))
+    machine.devices()
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.split()[0] == "cuda:1" and first.endswith("untested")
+    assert last.endswith(" tested")
+    assert device.select_device("auto") is device.CPU
+    assert device.select_device("1") is card and card.index == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_the_doctor_says_what_of_a_gpu_is_missing_and_that_nothing_needs_it() -> None:
+    said = ", ".join(machine._gpu())
+    assert said.startswith("no CUDA device, CUDA device 0 does not decode h264: no NVIDIA driver")

@@ -94,6 +94,7 @@ def conditions(plan: Plan) -> dict[str, str]:
         "model": " ".join(filter(None, (plan.model.name, files, engine(plan.model, device)))),
         PRECISION: str(working_dtype(plan.model, plan.preset.restore.precision, device)),
         DEVICE: f"{device.type} ({kind})",
+        "steps of the network": _steps(plan),
         "threads of the network": str(plan.threads.torch),
         "threads of the encoder": str(plan.threads.encode),
         "encoder": f"{choice.spec.name} {choice.encoder_format}",
@@ -102,6 +103,16 @@ def conditions(plan: Plan) -> dict[str, str]:
         "colour": f"{plan.source_color.working} {plan.output_color.working}",
     }
     return told
+
+
+def _steps(plan: Plan) -> str:
+    """Kernels round otherwise than torch does."""
+    path = plan.path_on_device
+    if path is None or not path.network.on_device:
+        return "torch"
+    return (
+        f"kernels{' with code values' if path.codes else ''}, triton {metadata.version('triton')}"
+    )
 
 
 def _contents(path: str) -> str:
