@@ -47,8 +47,8 @@ test: $(VENV)/.installed-dev  ## run all tests
 
 test-gpu: $(VENV)/.installed-dev  ## run the tests that need a CUDA device, then measure it
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[cuda]'
-	$(BIN)/python -m pytest -q -m 'cuda or nvenc' tests
-	$(BIN)/python -m pytest -q tests/models/kernels
+	$(BIN)/python -m pytest -q -m 'cuda or nvenc'
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q tests/models/kernels
 	PYTHONPATH=. $(BIN)/python docs/tables/gpu.py $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## check style and types

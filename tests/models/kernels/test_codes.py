@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,6 @@ from vrestore.media import (
     SampleFormat,
     Timestamp,
 )
-from vrestore.models.kernels.step import FusedStep
 from vrestore.models.nets.cell import Cell
 from vrestore.models.registry import ModelSpec
 from vrestore.models.temporal import TemporalRestorer
@@ -79,7 +79,7 @@ def run(ops: Sequence[object], frames: Sequence[Frame]) -> list[Frame]:
     ],
 )  # fmt: skip
 def test_code_values_are_within_one_of_the_eager_ones(
-    make_cell: Callable[..., Cell], depth: int, out: int, levels: Range, out_levels: Range,
+    make_cell: Callable[..., Cell], interpreted: Any, depth: int, out: int, levels: Range, out_levels: Range,
     location: ChromaLocation, matrix: Matrix, scale: int, size: tuple[int, int],
 ):  # fmt: skip
     source = ColorSpec(matrix=matrix, range=levels, chroma_location=location)
@@ -92,7 +92,7 @@ def test_code_values_are_within_one_of_the_eager_ones(
         codes = codes_of((form, source), (made_form, target), dither) if fused else None
         return TemporalRestorer(
             SPEC, cell, scale, strength=0.6, tile=0, dtype=torch.float32,
-            device=torch.device("cpu"), fused=FusedStep(cell) if fused else None, codes=codes,
+            device=torch.device("cpu"), fused=interpreted(cell) if fused else None, codes=codes,
         )  # fmt: skip
 
     eager = (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 import torch
 
 import vrestore
@@ -39,6 +40,7 @@ def restored(source: Path, plan: Plan) -> list[vrestore.Frame]:
         return list(restore_frames(frames, plan))
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_a_plan_with_kernels_gives_the_same_film_within_one_code_value(tmp_path: Path):
     source = clip(tmp_path / "a.mkv")
     plan = vrestore.plan(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from vrestore.models.kernels.step import FusedStep
 from vrestore.models.nets.cell import Cell, Memory, Neighbour
 from vrestore.models.nets.grid import YUV420, Picture
 
@@ -49,7 +49,7 @@ MIDDLE, LEFT, TOP, LOW = (0.0, 0.0), (0.0, 0.125), (0.125, 0.125), (-0.1875, 0.0
     (2, "both", MIDDLE), (4, "both", LOW),
 ])  # fmt: skip
 def test_a_step_is_that_of_the_eager_cell(
-    make_cell: MakeCell, scale: int, neighbours: str, shift: tuple[float, float]
+    make_cell: MakeCell, interpreted: Any, scale: int, neighbours: str, shift: tuple[float, float]
 ):
     cell = make_cell().eval().requires_grad_(False)
     kernels = cell.kernels(YUV420, scale, torch.float32)
@@ -61,7 +61,7 @@ def test_a_step_is_that_of_the_eager_cell(
     arguments = (kernels, picture(1), knobs, past, before, after, following)
     with torch.no_grad():
         wanted = cell(*arguments, shift=shift)
-        made = FusedStep(cell)(*arguments, shift=shift)
+        made = interpreted(cell)(*arguments, shift=shift)
     assert made.picture is not None and made.picture.chroma is not None
     pairs = [
         (made.picture.luma, wanted.picture.luma),
