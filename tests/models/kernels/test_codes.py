@@ -79,7 +79,8 @@ def run(ops: Sequence[object], frames: Sequence[Frame]) -> list[Frame]:
     ],
 )  # fmt: skip
 def test_code_values_are_within_one_of_the_eager_ones(
-    make_cell: Callable[..., Cell], interpreted: Any, depth: int, out: int, levels: Range, out_levels: Range,
+    make_cell: Callable[..., Cell], interpreted: Any,
+    depth: int, out: int, levels: Range, out_levels: Range,
     location: ChromaLocation, matrix: Matrix, scale: int, size: tuple[int, int],
 ):  # fmt: skip
     source = ColorSpec(matrix=matrix, range=levels, chroma_location=location)

@@ -20,15 +20,10 @@ h x w cells, H x W = 2h x 2w luma samples, s the scale.  All indices fit 32 bits
 from __future__ import annotations
 
 import importlib.util
-import os
 
 import torch
 
-__all__ = ["BLOCK", "kernels_fit"]
-
-BLOCK = 4096 if os.environ.get("TRITON_INTERPRET") == "1" else 128
-"""Cells or samples that one program works on: one for each thread of four warps.  The interpreter
-pays for operations and not for samples."""
+__all__ = ["kernels_fit"]
 
 
 def kernels_fit(device: torch.device) -> bool:

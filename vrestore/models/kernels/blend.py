@@ -7,11 +7,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from vrestore.models.kernels import BLOCK
 from vrestore.models.kernels.codes import Packing
 from vrestore.models.kernels.enlarge import coded, peak, side
 from vrestore.models.kernels.gather import box
-from vrestore.models.kernels.sampling import flow_at, sharp
+from vrestore.models.kernels.sampling import BLOCK, flow_at, sharp
 from vrestore.models.nets.fusion import LEARNED_AT_MOST, PREVIOUS_AT_MOST, OutputBlend
 
 __all__ = ["FEATURES", "blend", "difference", "features"]

@@ -8,9 +8,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from vrestore.models.kernels import BLOCK
 from vrestore.models.kernels.codes import Packing
-from vrestore.models.kernels.sampling import magnified, rounded
+from vrestore.models.kernels.sampling import BLOCK, magnified, rounded
 from vrestore.models.nets.grid import Picture
 
 __all__ = ["Surface", "coded", "enlarge_chroma", "enlarge_luma", "peak", "side", "surface_in"]

@@ -11,8 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from vrestore.models.kernels import BLOCK
-from vrestore.models.kernels.sampling import bilinear, flow_at, sharp
+from vrestore.models.kernels.sampling import BLOCK, bilinear, flow_at, sharp
 from vrestore.models.nets.cell import Memory, Neighbour
 from vrestore.models.nets.fusion import APART_DIFFERENCE, MISTRUST
 from vrestore.models.nets.grid import Picture

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import triton
 import triton.language as tl
 
-__all__ = ["bilinear", "flow_at", "magnified", "rounded", "sharp", "taps"]
+__all__ = ["BLOCK", "bilinear", "flow_at", "magnified", "rounded", "sharp", "taps"]
+
+BLOCK = 4096 if os.environ.get("TRITON_INTERPRET") == "1" else 128
+"""Cells or samples that one program works on: one for each thread of four warps.  The interpreter
+pays for operations and not for samples."""
 
 
 @triton.jit

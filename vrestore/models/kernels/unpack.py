@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from vrestore.models.kernels import BLOCK
+from vrestore.models.kernels.sampling import BLOCK
 from vrestore.models.nets.grid import Picture
 
 __all__ = ["unpack"]

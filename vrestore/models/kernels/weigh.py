@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from vrestore.models.kernels import BLOCK
+from vrestore.models.kernels.sampling import BLOCK
 from vrestore.models.nets.cell import STEM_MAPS
 from vrestore.models.nets.fusion import (
     FARTHEST,
