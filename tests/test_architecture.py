@@ -17,7 +17,7 @@ MODULES = {
 
 NEIGHBOURS = {"io", "ops", "models", "runtime"}
 LAYERS = (
-    {"media", "errors", "notes", "limits"},
+    {"media", "errors", "notes", "limits", "shortage"},
     NEIGHBOURS,
     {
         "assembly",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
@@ -68,10 +69,10 @@ class Lab:
     def job(self) -> Path:
         return self.output.with_name(self.output.name + ".job")
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *more: str) -> subprocess.Popen[str]:
         words = [sys.executable, "-m", "vrestore", "run", str(self.source), "-o", str(self.output)]
         return subprocess.Popen(
-            [*words, *SETTINGS],
+            [*words, *SETTINGS, *more],
             stderr=subprocess.PIPE, text=True, env=self.environment,
         )  # fmt: skip
 
@@ -305,6 +306,203 @@ def weights(lab: Lab) -> Told:
     shutil.rmtree(lab.folder / "vrestore")
     shutil.rmtree(lab.folder / "pipelines")
     return told
+
+
+# -------------------------------------------------------------------------- disk, memory, clock
+
+
+@contextlib.contextmanager
+def failing_disk(lab: Lab) -> Iterator[Callable[[], None]]:
+    """The source on a file system of its own, whose disk a call makes end in the middle of it."""
+    image, disk = lab.folder / "disk.img", lab.folder / "disk"
+    disk.mkdir()
+    size = lab.source.stat().st_size
+    image.write_bytes(b"")
+    os.truncate(image, size + (8 << 20))
+    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, disk], check=True)
+    shutil.move(lab.source, disk / "in.mkv")
+    subprocess.run(["umount", disk], check=True)
+    subprocess.run(["mount", "-o", "loop,ro", image, disk], check=True)
+    lab.source.symlink_to(disk / "in.mkv")
+
+    def fail() -> None:
+        os.truncate(image, size // 2)
+        # What the kernel remembers of the file is forgotten, so that it is read again.
+        with (disk / "in.mkv").open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    try:
+        yield fail
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+        lab.source.unlink()
+        shutil.copy(lab.original, lab.source)
+        image.unlink()
+        disk.rmdir()
+
+
+@fault("read error of the source's disk in the middle (EIO of a loop device)")
+def read_error(lab: Lab) -> Told:
+    with failing_disk(lab) as fail:
+        process = lab.start()
+        lab.wait(process, lab.segment(0))
+        fail()
+        return lab.end(process)
+
+
+@fault("read error of the source's disk in the source pass")
+def read_error_early(lab: Lab) -> Told:
+    with failing_disk(lab) as fail:
+        fail()
+        return lab.end(lab.start())
+
+
+@fault("memory ends: the kernel kills (cgroup of the run and a program that takes all)")
+def kernel_kills(lab: Lab) -> Told:
+    group = Path(f"/sys/fs/cgroup/memory/vrestore-{os.getpid()}")
+    group.mkdir()
+    eater = "open('/proc/self/oom_score_adj', 'w').write('-1000')\na = []\n" + (
+        "while True: a.append(bytearray(1 << 20))"
+    )
+    try:
+        process = lab.start()
+        (group / "cgroup.procs").write_text(str(process.pid))
+        lab.wait(process, lab.segment(1))
+        limit = int((group / "memory.usage_in_bytes").read_text()) + (64 << 20)
+        (group / "memory.limit_in_bytes").write_text(str(limit))
+        other = subprocess.Popen(
+            [sys.executable, "-c", eater],
+            preexec_fn=lambda: (group / "cgroup.procs").write_text(str(os.getpid())),
+        )
+        told = lab.end(process)
+        other.kill()
+        other.wait()
+        return told
+    finally:
+        group.rmdir()
+
+
+@fault("memory ends: allocations fail (prlimit --as in the middle)")
+def address_space(lab: Lab) -> Told:
+    process = lab.start()
+    lab.wait(process, lab.segment(1))
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    size = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmSize"))
+    limit = size << 10
+    subprocess.run(["prlimit", f"--pid={process.pid}", f"--as={limit}"], check=True)
+    return lab.end(process)
+
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static long shift(void) {
+    const char *file = getenv("SHIFTED_CLOCK");
+    return file && access(file, F_OK) == 0 ? -400L * 86400 : 0;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+    int status = real(clock, now);
+    if (clock == CLOCK_REALTIME) now->tv_sec += shift();
+    return status;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    static int (*real)(struct timeval *, void *);
+    if (!real) real = dlsym(RTLD_NEXT, "gettimeofday");
+    int status = real(now, zone);
+    now->tv_sec += shift();
+    return status;
+}
+
+time_t time(time_t *at) {
+    static time_t (*real)(time_t *);
+    if (!real) real = dlsym(RTLD_NEXT, "time");
+    time_t now = real(0) + shift();
+    if (at) *at = now;
+    return now;
+}
+"""
+
+
+@fault("clock set back by 400 days in the middle (for the run alone, by a preloaded library)")
+def clock(lab: Lab) -> Told:
+    code, library, shifted = (lab.folder / name for name in ("clock.c", "clock.so", "shifted"))
+    code.write_text(CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, code, "-ldl"], check=True)
+    lab.environment |= {"LD_PRELOAD": str(library), "SHIFTED_CLOCK": str(shifted)}
+    process = lab.start()
+    lab.wait(process, lab.segment(1))
+    shifted.touch()
+    lab.again = False
+    return lab.end(process)
+
+
+# ------------------------------------------------------------------------------ devices, workers
+
+
+LOST = """
+import sys
+import torch
+from vrestore.cli import main
+from vrestore.models import reference
+
+push = reference.ResizeRestorer.push
+
+def lost(self, item):
+    if item.index == 60:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+    return push(self, item)
+
+reference.ResizeRestorer.push = lost
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@fault("GPU lost (no GPU was there: torch's error for it, raised at picture 60)")
+def gpu_lost(lab: Lab) -> Told:
+    words = [sys.executable, "-c", LOST, "run", str(lab.source), "-o", str(lab.output), *SETTINGS]
+    return lab.end(subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=lab.environment))
+
+
+def _workers_of(pid: int) -> list[int]:
+    """Processes that make segments, below a driver."""
+    parents, found = {}, []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            stat = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(stat[1])
+            if b"SegmentWorker" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+
+    def is_below(child: int) -> bool:
+        while child > 1 and child != pid:
+            child = parents.get(child, 0)
+        return child == pid
+
+    return [worker for worker in found if is_below(worker)]
+
+
+@fault("one of two workers killed (Ray)")
+def worker_killed(lab: Lab) -> Told:
+    if importlib.util.find_spec("ray") is None:
+        raise OSError("Ray is not installed")
+    process = lab.start("--workers", "2")
+    lab.wait(process, lab.segment(1))
+    os.kill(_workers_of(process.pid)[0], signal.SIGKILL)
+    lab.again = False
+    return lab.end(process)
+
+
+# --------------------------------------------------------------------------------- damaged files
 
 
 @fault("last entry of the journal torn")

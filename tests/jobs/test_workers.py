@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import pytest
 
 import vrestore
@@ -23,6 +28,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SHORT = {"run.segment_seconds": 0.12}
 """19 segments: every worker gets several, 16 of them begin at renewal points."""
+
+
+class Nodes:
+    of: Any
+    """The cluster, for tests that change it."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +51,9 @@ def cluster() -> Iterator[str]:
     try:
         nodes.add_node(num_cpus=1, object_store_memory=store["object_store_memory"])
         ray.init(address=nodes.address, log_to_driver=False, configure_logging=False)
-        yield nodes.address
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Nodes, "of", nodes, raising=False)
+            yield nodes.address
     finally:
         ray.shutdown()
         nodes.shutdown()
@@ -140,10 +152,12 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def start(clip: Path, output: Path, cluster: str, root: Path) -> subprocess.Popen[str]:
+def start(
+    clip: Path, output: Path, cluster: str, root: Path, *, workers: int = 1
+) -> subprocess.Popen[str]:
     words = [
-        "run", str(clip), "-o", str(output), "-Z", "plain", "--cluster", cluster, "--workers", "1",
-        "--keep-job", "--progress", "none",
+        "run", str(clip), "-o", str(output), "-Z", "plain", "--cluster", cluster,
+        "--workers", str(workers), "--keep-job", "--progress", "none",
     ]  # fmt: skip
     for key, value in (SETTINGS | SHORT).items():
         words += ["--set", f"{key}={value}"]
@@ -175,6 +189,173 @@ def test_a_driver_that_is_killed_or_stopped_is_gone_on_with(
     run(output, SHORT)
     # What a file says of its making holds its settings: those of both runs are the same.
     assert output.read_bytes() == plain.read_bytes()
+
+
+# --------------------------------------------------------------------------- sources that are sent
+
+
+@pytest.fixture
+def unseen(clip: Path, tmp_path: Path) -> Iterator[Path]:
+    """The clip by a name that leads to it in this process alone."""
+    number = os.open(clip, os.O_RDONLY)
+    os.dup2(number, 500, inheritable=False)
+    os.close(number)
+    link = tmp_path / "only-here.mkv"
+    link.symlink_to("/proc/self/fd/500")
+    try:
+        yield link
+    finally:
+        os.close(500)
+
+
+def sent() -> set[Path]:
+    """Sources that lie in this machine's folder for temporary files."""
+    return set(Path(tempfile.gettempdir()).glob("vrestore-source-*"))
+
+
+def test_workers_that_do_not_see_the_source_get_it_and_make_the_same_file(
+    run: Run, cluster: str, plain: Path, unseen: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from vrestore.jobs import cluster as jobs
+    from vrestore.jobs import sending
+
+    lacking: list[str] = []
+    kept: list[set[Path]] = []
+    send_to, keep = jobs._Foreman._send_to, jobs._Foreman._keep
+
+    def told(self, hand, machine):
+        lacking.append(machine)
+        send_to(self, hand, machine)
+
+    def looked(self, said):
+        kept.append(sent())
+        keep(self, said)
+
+    monkeypatch.setattr(sending, "PIECE_BYTES", 20_000)
+    monkeypatch.setattr(jobs._Foreman, "_send_to", told)
+    monkeypatch.setattr(jobs._Foreman, "_keep", looked)
+    before, output = sent(), tmp_path / "out.mkv"
+    run(output, SHORT, source=unseen, workers=3, cluster=cluster)
+    assert output.read_bytes() == plain.read_bytes()
+    assert (len(lacking), len(set(lacking))) == (3, 2), "three workers, two machines"
+    assert len(kept[-1] - before) == 2, "once to each machine"
+    assert sent() == before, "nothing stays"
+
+
+def test_a_source_lost_on_its_way_is_sent_again(
+    run: Run, cluster: str, plain: Path, unseen: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    import ray
+
+    from vrestore.jobs import sending
+
+    lost: list[object] = []
+    go_on = sending.Shipment.go_on
+
+    def losing(self, arrived, said):
+        go_on(self, arrived, said)
+        if not lost:
+            lost.append(said)
+            ray.kill(self._keeper)
+
+    monkeypatch.setattr(sending, "PIECE_BYTES", 20_000)
+    monkeypatch.setattr(sending.Shipment, "go_on", losing)
+    before, output = sent(), tmp_path / "out.mkv"
+    run(output, SHORT, source=unseen, workers=1, cluster=cluster)
+    assert lost and output.read_bytes() == plain.read_bytes()
+    assert sent() == before, "what the first keeper left is gone too"
+
+
+def test_another_source_by_the_same_name_is_refused(
+    run: Run, cluster: str, unseen: Path, clip: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from vrestore.jobs import sending
+
+    def altered(files):
+        for name, at, piece in pieces(files):
+            yield name, at, piece[:-1] + bytes([piece[-1] ^ 1])
+
+    pieces = sending._pieces
+    monkeypatch.setattr(sending, "_pieces", altered)
+    with pytest.raises(DeviceError, match="a worker does not fit to this job: source was "):
+        run(tmp_path / "out.mkv", SHORT, source=unseen, workers=1, cluster=cluster)
+    assert not list(tmp_path.glob("out*"))
+
+
+# ------------------------------------------------------------------------------- several films
+
+
+def test_films_share_a_cluster(
+    clip: Path, cluster: str, plain: Path, tmp_path: Path, root: Path
+) -> None:
+    outputs = [tmp_path / f"{number}" / "out.mkv" for number in range(2)]
+    runs = []
+    for output in outputs:
+        output.parent.mkdir()
+        # Each would take the whole cluster.
+        runs.append(start(clip, output, cluster, root, workers=3))
+    for process, output in zip(runs, outputs, strict=True):
+        _, err = process.communicate(timeout=250)
+        assert process.returncode == 0, err
+        assert output.read_bytes() == plain.read_bytes()
+
+
+def test_a_film_waits_for_a_cluster_that_others_have_taken(
+    run: Run, cluster: str, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from vrestore.jobs import cluster as jobs
+
+    monkeypatch.setattr(jobs, "_PATIENCE_FOR_WORKERS", 0.5)
+    others = [ray.remote(num_cpus=1)(time.sleep).remote(5) for _ in range(3)]
+    assert ray.wait(others, timeout=0.5)[0] == []
+    output = tmp_path / "out.mkv"
+    run(output, SHORT, workers=1, cluster=cluster)
+    assert output.read_bytes() == plain.read_bytes()
+    with pytest.raises(DeviceError, match="the cluster has no room for one"):
+        run(tmp_path / "large.mkv", SHORT | {"run.threads": 3}, workers=1, cluster=cluster)
+
+
+# ------------------------------------------------------------------------------- other devices
+
+
+def test_devices_of_different_kinds_are_alike_to_50_db_and_the_report_says_how_much(
+    run: Run, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A processor held to its oldest instructions is another kind of device."""
+    import ray
+
+    from vrestore.jobs import trial
+
+    network = SHORT | {"restore.model": "lite", "encode.encoder": "ffv1"}
+    run(tmp_path / "plain.mkv", network)
+    others = [ray.remote(num_cpus=1)(time.sleep).remote(60) for _ in range(3)]
+    old = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+    node = Nodes.of.add_node(num_cpus=1, object_store_memory=80 * 2**20, env_vars=old)
+    try:
+        output = tmp_path / "out.mkv"
+        with pytest.raises(DeviceError, match=r"device was cpu \(AVX.*and is cpu \(DEFAULT\)"):
+            run(output, network, workers=1, cluster=cluster)
+        report = run(output, network, workers=1, cluster=cluster, allow_mixed=True)
+        with monkeypatch.context() as patch, pytest.raises(DeviceError, match="200 are wanted"):
+            patch.setattr("vrestore.jobs.cluster.LEAST_DB", 200.0)
+            run(tmp_path / "x.mkv", network, workers=1, cluster=cluster, allow_mixed=True)
+    finally:
+        for other in others:
+            ray.cancel(other, force=True)
+        Nodes.of.remove_node(node)
+    assert re.search(r"cpu \(DEFAULT\), (\d\d\d?\.\d dB alike|equal)", report.plan.notes[-1])
+    made, wanted = (pictures(tmp_path / name) for name in ("out.mkv", "plain.mkv"))
+    assert trial.alike(made, wanted, depth=8) >= 50
+
+
+def pictures(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray() for frame in container.decode(video=0)]
 
 
 # ------------------------------------------------------------------------------- what is refused

@@ -9,8 +9,8 @@ import torch
 
 from vrestore.errors import DeviceError
 from vrestore.media import Frame
-from vrestore.models.shortage import is_shortage
 from vrestore.models.temporal import TemporalRestorer
+from vrestore.shortage import is_shortage
 
 MakeRestorer = Callable[..., TemporalRestorer]
 MakeFrames = Callable[..., list[Frame]]

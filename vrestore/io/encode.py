@@ -275,6 +275,8 @@ class Encoder:
     def _encode(self, picture: av.VideoFrame | None) -> list[Packet[Any]]:
         try:
             packets = self._stream.encode(picture)
+        except av.error.MemoryError:
+            raise
         except av.FFmpegError as error:
             raise EncodeError(
                 f"{self._choice.spec.name} refused frame {self.frames}: {error}"

@@ -98,6 +98,8 @@ class Pictures:
                 self._damage(f"reading stopped: {error.strerror}", None)
                 self._report.truncated = error.strerror
                 packet = None
+            except av.error.MemoryError:
+                raise
             except av.FFmpegError as error:
                 raise InputError(
                     f"{self._source.label} cannot be read further: {error.strerror}"
@@ -121,6 +123,9 @@ class Pictures:
                 return []
         try:
             return self._stream.codec_context.decode(packet)
+        except av.error.MemoryError:
+            # No damage of the source: another try may show the picture.
+            raise
         except av.FFmpegError as error:
             pts = packet.pts if packet is not None else None
             self._report.corrupt_packets += packet is not None

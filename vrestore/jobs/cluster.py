@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import logging
 import os
-import signal
-import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from time import monotonic
 from typing import Any
+
+import numpy as np
 
 from vrestore.errors import (
     DeviceError,
     OutputError,
-    PlanError,
     StoppedError,
     VRestoreError,
 )
 from vrestore.io.partfile import RESERVE_BYTES
 from vrestore.jobs.crew import Crew
 from vrestore.jobs.entries import Beginning
-from vrestore.jobs.fingerprint import DEVICE, PRECISION, differences
+from vrestore.jobs.fingerprint import DEVICE, PRECISION, differences, source_files
 from vrestore.jobs.folder import JobFolder
 from vrestore.jobs.segments import Segment
-from vrestore.jobs.worker import Advanced, Delivered, Failed, Greeting, SegmentWorker
+from vrestore.jobs.sending import Shipment, SourceKeeper
+from vrestore.jobs.session import is_taken, room, session
+from vrestore.jobs.trial import LEAST_DB, alike, make_trial
+from vrestore.jobs.worker import (
+    Advanced,
+    Delivered,
+    Failed,
+    Greeting,
+    Lacking,
+    SegmentWorker,
+    Tried,
+)
 from vrestore.observing import Observer
 from vrestore.planning import Plan
 from vrestore.progress import Progress, StageProgress
@@ -46,10 +55,10 @@ _MOST_DEATHS = 3
 """Workers that one segment, or the beginning, may cost."""
 
 _PATIENCE_FOR_WORKERS = 300.0
-"""Seconds until the first worker must be there."""
+"""Seconds until the first worker must be there, but where others have taken the cluster."""
 
-_STORE_BYTES = 512 * 2**20
-"""Of Ray's shared memory for segments on their way, on this machine; larger ones go by disk."""
+_PATIENCE_FOR_TIDYING = 3.0
+"""Seconds that a machine has to take away what was sent to it."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -60,10 +69,17 @@ class _Hand:
     device: str
     actor: Any
     coming: Any
-    """What it will say next: a reference to its greeting, or a generator of references."""
+    """What it will say next: a reference to its greeting, or a generator of references; None while
+    the source is on its way to it."""
+
+    lacks: str = ""
+    """The machine that does not have the source, until it is there."""
+
+    claims: str = ""
+    """The kind of its device, where it is another than this process's, until it was tried."""
 
     kind: str = ""
-    """Of its device, as the conditions tell it; empty before its greeting."""
+    """Of its device, as the conditions tell it; empty before it may be given work."""
 
     todo: list[Segment] = field(default_factory=list)
     """What it was given and has not delivered."""
@@ -100,59 +116,13 @@ def make_by_workers(
     keep dying, and what they raise.
     """
     assert job.beginning is not None
-    with _session(crew, plan) as ray, interrupts_counted() as stops:
+    with session(crew, plan) as ray, interrupts_counted() as stops:
         foreman = _Foreman(ray, crew, job, job.beginning, plan, told, observer)
         try:
             foreman.run(stops, patience)
         finally:
             foreman.dismiss()
         return foreman.sightings
-
-
-@contextlib.contextmanager
-def _session(crew: Crew, plan: Plan) -> Iterator[Any]:
-    """Ray, connected; one of this machine alone ends with the block.
-
-    A connection that the calling program has made itself is used as it is.
-    """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # Without a GPU of Ray's own counting a worker must see all: it is told which one to use.
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    import ray
-
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    # Ray tells of workers' deaths on standard output, which is for machines here.
-    with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as held:
-        if not ray.is_initialized():
-            held.callback(ray.shutdown)
-            _connect(ray, crew, plan)
-        yield ray
-
-
-def _connect(ray: Any, crew: Crew, plan: Plan) -> None:
-    quiet = {"log_to_driver": False, "configure_logging": False}
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        if crew.cluster is not None:
-            ray.init(address=crew.cluster, **quiet)
-        else:
-            assert crew.count is not None
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                num_cpus=crew.count * plan.threads.torch,
-                num_gpus=0,
-                object_store_memory=_STORE_BYTES,
-                **quiet,
-            )
-    except SystemExit:  # What Ray makes of SIGTERM.
-        raise KeyboardInterrupt from None
-    except (OSError, RuntimeError, ValueError) as error:
-        where = "here" if crew.cluster is None else f"at {crew.cluster}"
-        raise PlanError(f"Ray cannot be reached or started {where}: {error}") from error
-    finally:
-        with contextlib.suppress(ValueError):  # Not in the main thread.
-            signal.signal(signal.SIGTERM, handler)
 
 
 class _Foreman:
@@ -176,11 +146,15 @@ class _Foreman:
         self._observer = observer
         apart = (DEVICE, PRECISION) if crew.allow_mixed else ()
         self._told = {key: value for key, value in told.items() if key not in apart}
+        self._here = told[DEVICE], told[PRECISION]
+        self._trial: tuple[np.ndarray, ...] | None = None
         self._zero = float(begun.segments[0].read_pts * plan.info.video.time_base)
         self._waiting = list(job.todo)
         self._devices, self._shared = crew.devices, crew.cluster is not None
-        self._count = min(crew.count or self._room(), len(self._waiting))
+        self._count = min(crew.count or room(ray, plan), len(self._waiting))
         self._hands: list[_Hand] = []
+        self._shipments: dict[str, Shipment] = {}
+        """By machine."""
         self._numbers = itertools.count(1)
         self._deaths: Counter[int | None] = Counter()
         self._stopping = False
@@ -188,13 +162,6 @@ class _Foreman:
         self._before = sum(made.frames for made in job.made.values())
 
     # ------------------------------------------------------------------------------- workers
-
-    def _room(self) -> int:
-        """How many workers a cluster has room for."""
-        there = self._ray.cluster_resources()
-        if self._plan.device.kind == "cpu":
-            return max(1, int(there.get("CPU", 0)) // self._plan.threads.torch)
-        return max(1, int(there.get("GPU", 0)))
 
     def _hire(self) -> None:
         used = Counter(hand.device for hand in self._hands)
@@ -224,16 +191,20 @@ class _Foreman:
         self._ray.kill(hand.actor, no_restart=True)
 
     def dismiss(self) -> None:
-        """Ends all workers."""
+        """Ends all workers, and takes away the sources that were sent to them."""
         for hand in tuple(self._hands):
             self._let_go(hand)
+        for shipment in self._shipments.values():
+            shipment.end(self._ray, _PATIENCE_FOR_TIDYING)
 
-    def _lost(self, hand: _Hand) -> None:
-        """Raises DeviceError where another worker would die of the same."""
+    def _lost(self, hand: _Hand, error: DeviceError | None = None) -> None:
+        """Raises DeviceError where another worker would die of the same, `error` if it said so."""
         at = hand.todo[0].number if hand.todo else None
         self._deaths[at] += 1
         self._let_go(hand)
         if self._deaths[at] >= _MOST_DEATHS:
+            if error is not None:
+                raise error
             where = "before they began" if at is None else f"in segment {at}"
             raise DeviceError(
                 f"{_MOST_DEATHS} workers ended {where}, out of memory perhaps; give fewer of them"
@@ -270,8 +241,16 @@ class _Foreman:
 
     def _hear(self, seconds: float) -> None:
         listening = {hand.coming: hand for hand in self._hands if hand.coming is not None}
-        ready, _ = self._ray.wait(list(listening), num_returns=1, timeout=seconds)
+        sending = {
+            coming: machine
+            for machine, shipment in self._shipments.items()
+            for coming in shipment.on_the_way
+        }
+        ready, _ = self._ray.wait([*listening, *sending], num_returns=1, timeout=seconds)
         for coming in ready:
+            if coming in sending:
+                self._send_on(sending[coming], coming)
+                continue
             hand = listening[coming]
             try:
                 if hand.kind:
@@ -288,16 +267,27 @@ class _Foreman:
             self._require_some()
 
     def _require_some(self) -> None:
+        """Raises DeviceError where a worker should have come by now.
+
+        Where other programs have the whole cluster, it waits for them.
+        """
         waited = monotonic() - self._began
-        if waited > _PATIENCE_FOR_WORKERS and not self._deaths and self._before == self._done():
+        begun = self._deaths or self._shipments or self._before != self._done()
+        if waited > _PATIENCE_FOR_WORKERS and not begun and not is_taken(self._ray, self._plan):
             raise DeviceError(
-                f"no worker could be started within {waited:.0f} s: the cluster has no free room"
+                f"no worker could be started within {waited:.0f} s: the cluster has no room for one"
             )
 
-    def _welcome(self, hand: _Hand, said: Greeting | Failed) -> None:
+    def _welcome(self, hand: _Hand, said: Greeting | Lacking | Tried | Failed) -> None:
         """Raises DeviceError where a worker would make something else."""
         if isinstance(said, Failed):
             raise said.error
+        if isinstance(said, Lacking):
+            self._send_to(hand, said.machine)
+            return
+        if isinstance(said, Tried):
+            self._admit(hand, said)
+            return
         theirs = {key: value for key, value in said.conditions.items() if key in self._told}
         found = differences(self._told, theirs)
         if found:
@@ -306,8 +296,68 @@ class _Foreman:
             raise DeviceError(
                 f"a worker does not fit to this job: {'; '.join(found[:3])} there{how}"
             )
-        hand.kind = said.conditions[DEVICE]
+        kind = said.conditions[DEVICE]
+        if (kind, said.conditions[PRECISION]) != self._here:
+            hand.claims = kind
+            hand.coming = hand.actor.show.remote(
+                self._begun.segments, steady=self._begun.steady, zero=self._zero
+            )
+            return
+        hand.kind = kind
         self._give(hand)
+
+    def _admit(self, hand: _Hand, said: Tried) -> None:
+        """Raises DeviceError where a worker's pictures are too far from those made here."""
+        if self._trial is None:
+            self._trial = make_trial(
+                self._plan, self._begun.segments, steady=self._begun.steady, zero=self._zero
+            )
+        found = alike(self._trial, said.planes, depth=self._plan.format.depth)
+        if found < LEAST_DB:
+            raise DeviceError(
+                f"a worker on {hand.claims} makes other pictures than {self._here[0]}: "
+                f"{found:.1f} dB alike, and for one film at least {LEAST_DB:.0f} are wanted"
+            )
+        hand.kind = f"{hand.claims}, {'equal' if found == inf else f'{found:.1f} dB alike'}"
+        self._give(hand)
+
+    def _send_to(self, hand: _Hand, machine: str) -> None:
+        """Has the source sent to where a worker is, unless it is there or on its way."""
+        if hand.lacks:  # It was sent there, and is there no more.
+            self._lose_shipment(machine)
+            return
+        hand.lacks, hand.coming = machine, None
+        if machine not in self._shipments:
+            there = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                node_id=machine, soft=False
+            )
+            keeper = self._ray.remote(num_cpus=0, scheduling_strategy=there)(SourceKeeper)
+            self._shipments[machine] = Shipment(
+                keeper.remote(), self._plan.info.path, source_files(self._plan)
+            )
+        self._greet_again(machine)
+
+    def _send_on(self, machine: str, arrived: Any) -> None:
+        shipment = self._shipments[machine]
+        try:
+            shipment.go_on(arrived, self._ray.get(arrived))
+        except self._ray.exceptions.RayError:
+            self._lose_shipment(machine)
+        else:
+            self._greet_again(machine)
+
+    def _greet_again(self, machine: str) -> None:
+        """Asks the workers that waited for a source, once it is there."""
+        at = self._shipments[machine].at
+        for hand in self._hands:
+            if at is not None and hand.lacks == machine and hand.coming is None:
+                hand.coming = hand.actor.greet.remote(at)
+
+    def _lose_shipment(self, machine: str) -> None:
+        """Begins anew where a machine lost what it was sent.  Raises DeviceError as `_lost`."""
+        self._shipments.pop(machine).end(self._ray, _PATIENCE_FOR_TIDYING)
+        for hand in [hand for hand in self._hands if hand.lacks == machine and not hand.kind]:
+            self._lost(hand)
 
     def _give(self, hand: _Hand) -> None:
         """The next run of neighbouring segments, or its leave."""
@@ -329,6 +379,9 @@ class _Foreman:
         )
 
     def _take(self, hand: _Hand, said: Advanced | Delivered | Failed) -> None:
+        if isinstance(said, Failed) and isinstance(said.error, DeviceError):
+            self._lost(hand, said.error)  # Another device, or more memory, may do better.
+            return
         if isinstance(said, Failed):
             raise said.error
         if isinstance(said, Advanced):
@@ -364,6 +417,13 @@ class _Foreman:
     def _done(self) -> int:
         return sum(made.frames for made in self._job.made.values())
 
+    def _waits_for(self, hand: _Hand) -> str:
+        """What a worker that has no work yet is about, for people."""
+        if hand.kind:
+            return ""
+        shipment = self._shipments.get(hand.lacks)
+        return " starts" if shipment is None else f" gets the source, {shipment.share:.0%}"
+
     def _tell(self) -> None:
         if self._observer is None:
             return
@@ -382,7 +442,7 @@ class _Foreman:
                 shot=None,
                 stages=tuple(
                     StageProgress(
-                        name=f"worker {hand.number}",
+                        name=f"worker {hand.number}{self._waits_for(hand)}",
                         items=hand.made + hand.done,
                         busy_share=1.0 if hand.todo else 0.0,
                         fps=(hand.made + hand.done) / (elapsed or 1e-9),

@@ -19,7 +19,7 @@ from vrestore.planning import Plan
 from vrestore.review.embedded import program_version
 from vrestore.setting_type import write
 
-__all__ = ["DEVICE", "PRECISION", "conditions", "differences", "fingerprint"]
+__all__ = ["DEVICE", "PRECISION", "conditions", "differences", "fingerprint", "source_files"]
 
 DEVICE, PRECISION = "device", "precision"
 """Names of the conditions that differ between kinds of devices."""
@@ -36,16 +36,21 @@ _FILES = ("cuts.file", "cuts.shots")
 _LIBRARIES = ("av", "torch")
 
 
+def source_files(plan: Plan) -> list[Path]:
+    """The file of a source, or all pictures of a sequence.  Raises InputError."""
+    path = plan.info.path
+    if os.path.isdir(path) or is_pattern(path):
+        sequence = find_sequence(path, plan.preset.input.start_number)
+        return [sequence.path(position) for position in range(sequence.count)]
+    return [Path(path)]
+
+
 def fingerprint(plan: Plan) -> str:
     """Tells one source from another: number of bytes, and a hash of places all over them.
 
     Raises InputError where it cannot be read.
     """
-    config, path = plan.preset.input, plan.info.path
-    files = [Path(path)]
-    if os.path.isdir(path) or is_pattern(path):
-        sequence = find_sequence(path, config.start_number)
-        files = [sequence.path(position) for position in range(sequence.count)]
+    files, path = source_files(plan), plan.info.path
     digest = hashlib.sha256()
     try:
         sizes = [file.stat().st_size for file in files]

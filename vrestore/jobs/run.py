@@ -326,7 +326,7 @@ def _report(job: JobFolder, begun: Beginning, plan: Plan, outcome: _Outcome) -> 
     usual = begun.conditions.get(DEVICE, "unknown")
     kinds = sorted({m.device or usual for m in made})
     if len(kinds) > 1:
-        mixed = f"segments were made on devices of different kinds: {', '.join(kinds)}"
+        mixed = f"segments were made on devices of different kinds: {'; '.join(kinds)}"
         plan = replace(plan, notes=(*plan.notes, mixed))
     return Report(
         plan=plan,

@@ -13,14 +13,17 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from vrestore.assembly import PACKETS
 from vrestore.devicepath import on_device
-from vrestore.errors import VRestoreError
+from vrestore.errors import InputError, VRestoreError
 from vrestore.jobs.entries import Made
 from vrestore.jobs.fingerprint import conditions
 from vrestore.jobs.keeping import EncodeSegments, KeepSegments
 from vrestore.jobs.making import InSegments, ReadSegments, SegmentRestored, StopRequest
 from vrestore.jobs.segments import Segment
+from vrestore.jobs.trial import make_trial
 from vrestore.models import registry
 from vrestore.models.restorer import device_class
 from vrestore.planning import Plan, tuned_keys
@@ -32,7 +35,7 @@ from vrestore.runtime.posix import tune_process
 from vrestore.runtime.threads import torch_threads
 from vrestore.treatments import Treatments
 
-__all__ = ["Advanced", "Delivered", "Failed", "Greeting", "SegmentWorker"]
+__all__ = ["Advanced", "Delivered", "Failed", "Greeting", "Lacking", "SegmentWorker", "Tried"]
 
 _EVERY_SECONDS = 0.5
 """Between two words on how far a worker is."""
@@ -44,6 +47,22 @@ class Greeting:
 
     conditions: dict[str, str]
     pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lacking:
+    """A worker's machine does not have the source, or not for reading."""
+
+    machine: str
+    """As Ray knows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """Pictures of a short piece, to be compared with those of another device."""
+
+    planes: tuple[np.ndarray, ...]
+    """Code values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +87,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """What went wrong, where another worker would not do better."""
+    """What went wrong; another worker would not do better, but where it is a DeviceError."""
 
     error: VRestoreError
 
@@ -105,15 +124,27 @@ class SegmentWorker:
         self._given = plan
         self._device = device
 
-    def greet(self) -> Greeting | Failed:
-        """Must come first."""
+    def greet(self, source: str | None = None) -> Greeting | Lacking | Failed:
+        """Must come first; `source` is where the source lies here, None: where the plan says."""
         try:
             device = select_device(self._device)
             found = registry.find(
                 self._given.preset.restore.model, device_class(device.torch_device)
             )
-            self._plan = _moved(replace(self._given, model=found), device)
+            info = replace(self._given.info, path=source or self._given.info.path)
+            self._plan = _moved(replace(self._given, info=info, model=found), device)
             return Greeting(conditions=conditions(self._plan), pid=os.getpid())
+        except InputError:
+            return Lacking(machine=_machine())
+        except VRestoreError as error:
+            return Failed(error=error)
+
+    def show(self, segments: Sequence[Segment], *, steady: bool, zero: float) -> Tried | Failed:
+        """What `make_trial` makes of all segments of a film."""
+        try:
+            with torch_threads(1):
+                planes = make_trial(self._plan, segments, steady=steady, zero=zero)
+            return Tried(planes=planes)
         except VRestoreError as error:
             return Failed(error=error)
 
@@ -156,6 +187,12 @@ class SegmentWorker:
                 if current is not None and monotonic() - told > _EVERY_SECONDS:
                     told = monotonic()
                     yield Advanced(number=current[0].number, frames=current[1])
+
+
+def _machine() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 class _Outbox:

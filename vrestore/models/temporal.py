@@ -20,8 +20,8 @@ from vrestore.models.nets.warp import validity
 from vrestore.models.noise import NOISE_KEY
 from vrestore.models.reference import require_unit
 from vrestore.models.registry import ModelSpec
-from vrestore.models.shortage import is_shortage
 from vrestore.notes import ShotNote
+from vrestore.shortage import is_shortage
 
 if TYPE_CHECKING:
     from vrestore.models.kernels.step import FusedStep

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -25,6 +27,7 @@ import torch
 
 from vrestore.errors import DeviceError
 from vrestore.runtime.posix import physical_memory_bytes, usable_cores
+from vrestore.shortage import is_shortage
 
 __all__ = [
     "CPU",
@@ -39,6 +42,11 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_LOST: tuple[type[Exception], ...] = tuple(
+    error for error in (getattr(torch, "AcceleratorError", None),) if error is not None
+)
+"""Torch's own, since 2.8."""
 
 
 @runtime_checkable
@@ -136,6 +144,24 @@ class Device:
     @property
     def torch_device(self) -> torch.device:
         return torch.device(self.name)
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Within, what says that the device was lost or that memory ran out is a DeviceError."""
+        try:
+            yield
+        except _LOST as error:
+            raise DeviceError(
+                f"{self.name} ({self.description}) failed or was lost: "
+                f"{str(error).partition(chr(10))[0]}; look at it, or choose another device"
+            ) from error
+        except (RuntimeError, MemoryError) as error:
+            if not is_shortage(error):
+                raise
+            raise DeviceError(
+                "memory ran out; end other programs, give a lower --memory or fewer --threads, or "
+                "choose a smaller model"
+            ) from error
 
     def lane(self) -> Lane | None:
         """A new lane for the calling stage, None where the device has no streams to order."""

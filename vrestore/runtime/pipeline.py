@@ -71,9 +71,10 @@ class _Line:
         """Start one stage in a thread with a lane of its own, where the device has lanes."""
 
         def run() -> None:
-            lane: Lane | None = self.device.lane()
-            with nullcontext() if lane is None else lane, torch_threads(1):
-                body(*args, lane)
+            with self.device.failures():
+                lane: Lane | None = self.device.lane()
+                with nullcontext() if lane is None else lane, torch_threads(1):
+                    body(*args, lane)
 
         self.threads.append(self.group.start(meter.name, run))
 

@@ -13,10 +13,10 @@ from vrestore.media import ColorModel, Frame
 from vrestore.models.nets.grid import upsample
 from vrestore.models.reference import require_unit
 from vrestore.models.registry import ModelSpec
-from vrestore.models.shortage import is_shortage
 from vrestore.models.single.picture import PictureNet
 from vrestore.models.single.tiles import MIN_SIDE, magnified, side_for
 from vrestore.notes import ShotNote
+from vrestore.shortage import is_shortage
 
 __all__ = ["ImageRestorer"]
 

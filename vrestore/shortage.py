@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-
 __all__ = ["is_shortage"]
 
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory")
-"""What torch's CPU allocator says in a plain RuntimeError, on the systems it knows."""
+"""What torch's allocators say in a RuntimeError, on the devices and systems that are known."""
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether the same work might succeed with less memory."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    """Whether the same work might succeed with less memory.
+
+    What FFmpeg says (`av.error.MemoryError`) is a MemoryError.
+    """
+    if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _WORDS)
