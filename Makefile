@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
     done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-gpu lint fmt check bench fuzz gallery clean
+.PHONY: help run test test-gpu test-cluster lint fmt check bench fuzz gallery clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ test-gpu: $(VENV)/.installed-dev  ## run the tests that need a CUDA device, then
 	$(BIN)/python -m pytest -q -m 'cuda or nvenc'
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q tests/models/kernels
 	PYTHONPATH=. $(BIN)/python docs/tables/gpu.py $(ARGS)
+
+test-cluster: $(VENV)/.installed-dev  ## install Ray and run the tests of workers
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[cluster]'
+	$(BIN)/python -m pytest -q tests/jobs/test_workers.py
 
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check .

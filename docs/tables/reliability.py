@@ -230,10 +230,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--only", default=":", help="kills A up to B, counted from 0")
     parser.add_argument("--seams", action="store_true", help="the table of renewal points instead")
+    parser.add_argument("names", nargs="*", help="parts of its stages' names; default: all")
     options = parser.parse_args(arguments)
     options.work.mkdir(exist_ok=True)
     if options.seams:
-        print_seams(options.work)
+        print_seams(options.work, options.names)
         return
     source, kept = options.work / "clip.mkv", options.work / "kills.json"
     if not source.exists():
@@ -285,11 +286,11 @@ STAGES: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("network, stabilise", "weave", LITE | {"stabilise.strength": 1}),
     ("network, dirt", "dirt", LITE | {"dirt.strength": 1}),
     ("network, scratches", "scratches", LITE | {"scratches.strength": 1}),
-    ("network, grain made anew", "noise", LITE | {"grain.keep": 1}),
+    ("network, grain made anew", "grain", LITE | {"grain.keep": 1}),
     ("fading", "faded", {"restore.model": "resize", "fading.levels": 1}),
     (
         "all of them, as film-8mm has them",
-        "weave flicker dirt scratches",
+        "weave flicker dirt scratches grain",
         LITE
         | {
             "stabilise.strength": 0.9, "deflicker.strength": 0.9, "dirt.strength": 0.6,
@@ -308,6 +309,8 @@ def write_pan(path: Path, faults: str) -> None:
     width, height = 160, 120
     noise = np.random.default_rng(9)
     texture = gliding(1, size=(width + PAN + 8, height + 8), seed=4)[0][0].numpy().astype("f4")
+    if "grain" in faults:  # What moves must be fainter than grain, for grain to be told from it.
+        texture = 128 + 0.1 * (texture - 128)
     texture += np.linspace(-25, 25, texture.shape[1], dtype="f4")
     with av.open(str(path), "w") as container:
         video = container.add_stream("ffv1", rate=25)
@@ -319,7 +322,8 @@ def write_pan(path: Path, faults: str) -> None:
                 luma = 60 + 0.5 * luma
             if "flicker" in faults:
                 luma = luma * (1 + 0.03 * noise.standard_normal())
-            luma = luma + 2 * noise.standard_normal(luma.shape)
+            luma = luma + (_grain(noise, luma.shape) if "grain" in faults else
+                           2 * noise.standard_normal(luma.shape))  # fmt: skip
             if "scratches" in faults:
                 for column, depth in ((43, 40), (111, -40)):
                     luma[:, column + t // 40] += depth
@@ -334,6 +338,13 @@ def write_pan(path: Path, faults: str) -> None:
                 video.encode(av.VideoFrame.from_ndarray(flat.astype("u1"), format="yuv420p"))
             )
         container.mux(video.encode(None))
+
+
+def _grain(noise: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Of some three samples across, with a standard deviation of 5 code values."""
+    height, width = shape
+    fine = noise.standard_normal((height + 2, width + 2))
+    return 5 / 3 * sum(fine[y : y + height, x : x + width] for y in range(3) for x in range(3))
 
 
 def _at(texture: np.ndarray, y: float, x: float, height: int, width: int) -> np.ndarray:
@@ -357,32 +368,46 @@ def warping_errors(path: Path) -> list[float]:
     ]
 
 
-def print_seams(work: Path) -> None:
+def print_seams(work: Path, names: Sequence[str]) -> None:
     source = work / "pan.mkv"
-    print("| stages | clip | median of the shot | at renewal points | largest ratio | largest "
-          "elsewhere |")  # fmt: skip
-    print("|---|---|--:|---|--:|--:|")
+    print(
+        "| stages | clip | median of the shot | at renewal points | largest ratio | the same "
+        "frames made in one piece | largest elsewhere |"
+    )
+    print("|---|---|--:|---|--:|--:|--:|")
     for name, faults, settings in STAGES:
-        output = work / "seams.mkv"
+        if names and not any(part in name for part in names):
+            continue
         write_pan(source, faults)
-        vrestore.restore(
-            str(source), str(output), preset="plain", overwrite=True, restart=True, keep_job=True,
-            overrides={
-                "encode.encoder": "ffv1", "run.segment_seconds": 2.4, "cuts.detect": False,
-                "run.threads": 1, **settings,
-            },
-        )  # fmt: skip
-        errors = warping_errors(output)
-        renewals = {s["start"] for s in segments_of(work / "seams.mkv.job") if s["renewal"]}
-        seams = [errors[frame - 1] for frame in sorted(renewals)]
+        errors, segments = _made(source, work / "seams.mkv", settings, seconds=2.4)
+        whole, _ = _made(source, work / "whole.mkv", settings, seconds=240)
+        renewals = sorted({s["start"] for s in segments if s["renewal"]})
+        seams = [errors[frame - 1] for frame in renewals]
         others = [error for frame, error in enumerate(errors, start=1) if frame not in renewals]
         usual = float(np.median(errors))
+        worst = max(range(len(seams)), key=lambda number: seams[number])
+        without = whole[renewals[worst] - 1] / float(np.median(whole))
         listed = ", ".join(f"{seam:.3f}" for seam in seams)
         print(
-            f"| {name} | {faults} | {usual:.3f} | {listed} | {max(seams) / usual:.2f} "
-            f"| {max(others) / usual:.2f} |",
+            f"| {name} | {faults} | {usual:.3f} | {listed} | {seams[worst] / usual:.3f} "
+            f"| {without:.3f} | {max(others) / usual:.2f} |",
             flush=True,
         )
+
+
+def _made(
+    source: Path, output: Path, settings: dict[str, object], *, seconds: float
+) -> tuple[list[float], list[dict[str, Any]]]:
+    """Warping errors of a run in segments of so many seconds, and the segments."""
+    vrestore.restore(
+        str(source), str(output), preset="plain", overwrite=True, restart=True, keep_job=True,
+        overrides={
+            "encode.encoder": "ffv1", "run.segment_seconds": seconds, "cuts.detect": False,
+            "run.threads": 1, **settings,
+        },
+    )  # fmt: skip
+    job = output.with_name(output.name + ".job")
+    return warping_errors(output), segments_of(job) if job.exists() else []
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """The table of docs/scale-out.md: one, two and more workers on one machine.
 
-    PYTHONPATH=. python docs/tables/scaling.py --work FOLDER [--runs plain,1,2,3] [--frames 40]
+    PYTHONPATH=. python docs/tables/scaling.py --work FOLDER [--runs 1,2,plain] [--seconds 75]
 
-Makes a clip of shots in FOLDER and runs `vrestore run --threads 1` on it, in one process ("plain")
-and with so many workers.  Linux: how many processors were busy is read from /proc/stat, so the
-machine must have nothing else to do.
+Makes a clip of shots in FOLDER and runs `vrestore run --threads 1` on so much of it as one process
+restores in the given time, in one process ("plain") and with so many workers.  Linux: how many
+processors were busy is read from /proc/stat, so the machine must have nothing else to do.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ import numpy as np
 
 from vrestore.train.fieldtruth import gliding
 
-SHOTS = 24
+SHOTS, FRAMES = 24, 26
 SETTINGS = (
     "-Z", "plain", "-n", "lite", "--encoder", "libx264", "--encoder-preset", "veryfast",
-    "--threads", "1", "--set", "run.segment_seconds=2", "--progress", "json", "-y", "--restart",
+    "--threads", "1", "--set", "run.segment_seconds=1", "--progress", "json", "-y", "--restart",
 )  # fmt: skip
 
 
-def write_clip(path: Path, frames: int) -> None:
-    """Shots of `frames` each: textures that glide, with noise."""
+def write_clip(path: Path) -> None:
+    """Textures that glide, with noise."""
     noise = np.random.default_rng(7)
     with av.open(str(path), "w") as container:
         video = container.add_stream("ffv1", rate=25)
         video.width, video.height, video.pix_fmt = 480, 270, "yuv420p"
         for shot in range(SHOTS):
-            for planes in gliding(frames, size=(480, 270), seed=shot, speed=1.5, contrast=0.7):
+            for planes in gliding(FRAMES, size=(480, 270), seed=shot, speed=1.5, contrast=0.7):
                 parts = [plane.numpy() for plane in planes]
                 grain = noise.normal(0, 3, parts[0].shape)
                 parts[0] = (parts[0] + grain).round().clip(0, 255).astype("u1")
@@ -114,13 +114,17 @@ def _busy_seconds() -> float:
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def rows(source: Path, work: Path, names: Sequence[str]) -> Iterator[str]:
+def rows(source: Path, work: Path, names: Sequence[str], seconds: float) -> Iterator[str]:
+    short = 48
+    pace = short / measured(source, work / "out.mkv", "--frames", f"0:{short}").work
+    frames = min(SHOTS * FRAMES, round(pace * seconds))
+    yield f"{frames} frames, by the pace of {pace:.1f} a second in one process\n"
     yield "| run | plan | source pass | start of workers | work | times as fast | busy | end |"
     yield "|---|--:|--:|--:|--:|--:|--:|--:|"
     one = None
     for name in names:
         more = () if name == "plain" else ("--workers", name)
-        run = measured(source, work / "out.mkv", *more)
+        run = measured(source, work / "out.mkv", "--frames", f"0:{frames}", *more)
         one = run.work if name == "1" else one
         ratio = "" if one is None else f"{one / run.work:.2f}"
         what = "one process" if name == "plain" else f"{name} workers"
@@ -133,15 +137,15 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--runs", default="1,2,plain")
-    parser.add_argument("--frames", type=int, default=40, help="of each shot")
+    parser.add_argument("--seconds", type=float, default=75, help="of work for one process")
     parser.add_argument("--clip-only", action="store_true")
     options = parser.parse_args(arguments)
     options.work.mkdir(exist_ok=True)
-    source = options.work / f"clip{options.frames}.mkv"
+    source = options.work / "clip.mkv"
     if not source.exists():
-        write_clip(source, options.frames)
+        write_clip(source)
     if not options.clip_only:
-        for row in rows(source, options.work, options.runs.split(",")):
+        for row in rows(source, options.work, options.runs.split(","), options.seconds):
             print(row, flush=True)
 
 

@@ -6,7 +6,7 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import inf
 from time import monotonic
 from typing import Any
@@ -24,7 +24,7 @@ from vrestore.jobs.crew import Crew
 from vrestore.jobs.entries import Beginning
 from vrestore.jobs.fingerprint import DEVICE, PRECISION, differences, source_files
 from vrestore.jobs.folder import JobFolder
-from vrestore.jobs.segments import Segment
+from vrestore.jobs.hand import Hand
 from vrestore.jobs.sending import Shipment, SourceKeeper
 from vrestore.jobs.session import is_taken, room, session
 from vrestore.jobs.trial import LEAST_DB, alike, make_trial
@@ -39,7 +39,7 @@ from vrestore.jobs.worker import (
 )
 from vrestore.observing import Observer
 from vrestore.planning import Plan
-from vrestore.progress import Progress, StageProgress
+from vrestore.progress import Progress
 from vrestore.review.witness import Sighting, largest
 from vrestore.runtime.posix import MemoryMeter, free_bytes, interrupts_counted
 
@@ -59,44 +59,6 @@ _PATIENCE_FOR_WORKERS = 300.0
 
 _PATIENCE_FOR_TIDYING = 3.0
 """Seconds that a machine has to take away what was sent to it."""
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class _Hand:
-    """One worker, as this process sees it."""
-
-    number: int
-    device: str
-    actor: Any
-    coming: Any
-    """What it will say next: a reference to its greeting, or a generator of references; None while
-    the source is on its way to it."""
-
-    lacks: str = ""
-    """The machine that does not have the source, until it is there."""
-
-    claims: str = ""
-    """The kind of its device, where it is another than this process's, until it was tried."""
-
-    kind: str = ""
-    """Of its device, as the conditions tell it; empty before it may be given work."""
-
-    todo: list[Segment] = field(default_factory=list)
-    """What it was given and has not delivered."""
-
-    done: int = 0
-    """Frames of the first of `todo`."""
-
-    made: int = 0
-    """Frames that it has delivered."""
-
-    busy_since: float = 0.0
-
-    def remaining_seconds(self, now: float) -> float | None:
-        """Until the segment under way is there; None where that cannot be told."""
-        if not self.todo or not self.done:
-            return None
-        return (now - self.busy_since) / self.done * (self.todo[0].frames - self.done)
 
 
 def make_by_workers(
@@ -152,7 +114,7 @@ class _Foreman:
         self._waiting = list(job.todo)
         self._devices, self._shared = crew.devices, crew.cluster is not None
         self._count = min(crew.count or room(ray, plan), len(self._waiting))
-        self._hands: list[_Hand] = []
+        self._hands: list[Hand] = []
         self._shipments: dict[str, Shipment] = {}
         """By machine."""
         self._numbers = itertools.count(1)
@@ -177,7 +139,7 @@ class _Foreman:
         name = self._plan.device.kind if self._shared else device
         actor = remote.remote(self._plan, name, os.getcwd())
         self._hands.append(
-            _Hand(
+            Hand(
                 number=next(self._numbers),
                 device=device,
                 actor=actor,
@@ -185,7 +147,7 @@ class _Foreman:
             )
         )
 
-    def _let_go(self, hand: _Hand) -> None:
+    def _let_go(self, hand: Hand) -> None:
         self._hands.remove(hand)
         self._waiting = sorted([*hand.todo, *self._waiting], key=lambda s: s.number)
         self._ray.kill(hand.actor, no_restart=True)
@@ -197,7 +159,7 @@ class _Foreman:
         for shipment in self._shipments.values():
             shipment.end(self._ray, _PATIENCE_FOR_TIDYING)
 
-    def _lost(self, hand: _Hand, error: DeviceError | None = None) -> None:
+    def _lost(self, hand: Hand, error: DeviceError | None = None) -> None:
         """Raises DeviceError where another worker would die of the same, `error` if it said so."""
         at = hand.todo[0].number if hand.todo else None
         self._deaths[at] += 1
@@ -278,7 +240,7 @@ class _Foreman:
                 f"no worker could be started within {waited:.0f} s: the cluster has no room for one"
             )
 
-    def _welcome(self, hand: _Hand, said: Greeting | Lacking | Tried | Failed) -> None:
+    def _welcome(self, hand: Hand, said: Greeting | Lacking | Tried | Failed) -> None:
         """Raises DeviceError where a worker would make something else."""
         if isinstance(said, Failed):
             raise said.error
@@ -306,7 +268,7 @@ class _Foreman:
         hand.kind = kind
         self._give(hand)
 
-    def _admit(self, hand: _Hand, said: Tried) -> None:
+    def _admit(self, hand: Hand, said: Tried) -> None:
         """Raises DeviceError where a worker's pictures are too far from those made here."""
         if self._trial is None:
             self._trial = make_trial(
@@ -321,7 +283,7 @@ class _Foreman:
         hand.kind = f"{hand.claims}, {'equal' if found == inf else f'{found:.1f} dB alike'}"
         self._give(hand)
 
-    def _send_to(self, hand: _Hand, machine: str) -> None:
+    def _send_to(self, hand: Hand, machine: str) -> None:
         """Has the source sent to where a worker is, unless it is there or on its way."""
         if hand.lacks:  # It was sent there, and is there no more.
             self._lose_shipment(machine)
@@ -359,7 +321,7 @@ class _Foreman:
         for hand in [hand for hand in self._hands if hand.lacks == machine and not hand.kind]:
             self._lost(hand)
 
-    def _give(self, hand: _Hand) -> None:
+    def _give(self, hand: Hand) -> None:
         """The next run of neighbouring segments, or its leave."""
         if hand.todo:
             raise VRestoreError(
@@ -378,7 +340,7 @@ class _Foreman:
             tuple(run), steady=self._begun.steady, zero=self._zero
         )
 
-    def _take(self, hand: _Hand, said: Advanced | Delivered | Failed) -> None:
+    def _take(self, hand: Hand, said: Advanced | Delivered | Failed) -> None:
         if isinstance(said, Failed) and isinstance(said.error, DeviceError):
             self._lost(hand, said.error)  # Another device, or more memory, may do better.
             return
@@ -417,12 +379,9 @@ class _Foreman:
     def _done(self) -> int:
         return sum(made.frames for made in self._job.made.values())
 
-    def _waits_for(self, hand: _Hand) -> str:
-        """What a worker that has no work yet is about, for people."""
-        if hand.kind:
-            return ""
+    def _sent_to(self, hand: Hand) -> float | None:
         shipment = self._shipments.get(hand.lacks)
-        return " starts" if shipment is None else f" gets the source, {shipment.share:.0%}"
+        return None if shipment is None else shipment.share
 
     def _tell(self) -> None:
         if self._observer is None:
@@ -440,15 +399,7 @@ class _Foreman:
                 position_seconds=float(length or 0) * done / total if total else 0.0,
                 duration_seconds=None if length is None else float(length),
                 shot=None,
-                stages=tuple(
-                    StageProgress(
-                        name=f"worker {hand.number}{self._waits_for(hand)}",
-                        items=hand.made + hand.done,
-                        busy_share=1.0 if hand.todo else 0.0,
-                        fps=(hand.made + hand.done) / (elapsed or 1e-9),
-                    )
-                    for hand in self._hands
-                ),
+                stages=tuple(hand.progress(elapsed, self._sent_to(hand)) for hand in self._hands),
                 channels=(),
                 rss_bytes=MemoryMeter().current_bytes or 0,
                 bound_by=None,

@@ -48,6 +48,8 @@ def _connect(ray: Any, crew: Crew, plan: Plan) -> None:
             ray.init(address=crew.cluster, **quiet)
         else:
             assert crew.count is not None
+            # Ray gives way to all other programs, which one process without it would not.
+            os.environ.setdefault("RAY_worker_niceness", "0")
             ray.init(
                 address="local",
                 include_dashboard=False,
