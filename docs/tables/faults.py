@@ -82,7 +82,7 @@ class Lab:
             time.sleep(0.002)
 
     def end(self, process: subprocess.Popen[str]) -> tuple[int, str]:
-        _, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=1200)
         lines = [line for line in err.splitlines() if line.strip()]
         told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         if any("Traceback" in line for line in lines):
@@ -497,7 +497,11 @@ def worker_killed(lab: Lab) -> Told:
         raise OSError("Ray is not installed")
     process = lab.start("--workers", "2")
     lab.wait(process, lab.segment(1))
-    os.kill(_workers_of(process.pid)[0], signal.SIGKILL)
+    workers = _workers_of(process.pid)
+    if not workers:
+        process.kill()
+        raise OSError("no worker was found")
+    os.kill(workers[0], signal.SIGKILL)
     lab.again = False
     return lab.end(process)
 

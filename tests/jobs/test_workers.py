@@ -24,7 +24,7 @@ from tests.jobs.conftest import SEGMENTS, SETTINGS, Run
 from vrestore.errors import DeviceError, PlanError, StoppedError
 from vrestore.jobs.folder import JobFolder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHORT = {"run.segment_seconds": 0.12}
 """19 segments: every worker gets several, 16 of them begin at renewal points."""
