@@ -389,8 +389,8 @@ def address_space(lab: Lab) -> Told:
     lab.wait(process, lab.segment(1))
     status = Path(f"/proc/{process.pid}/status").read_text()
     size = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmSize"))
-    limit = size << 10
-    subprocess.run(["prlimit", f"--pid={process.pid}", f"--as={limit}"], check=True)
+    # Less than it has: whatever it asks for from now on is refused.
+    subprocess.run(["prlimit", f"--pid={process.pid}", f"--as={size << 9}"], check=True)
     return lab.end(process)
 
 

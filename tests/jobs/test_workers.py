@@ -110,6 +110,31 @@ def test_a_worker_that_is_killed_costs_nothing_but_its_segment(
     assert output.read_bytes() == plain.read_bytes()
 
 
+def test_a_device_that_is_lost_costs_a_worker_and_not_the_run(
+    run: Run, cluster: str, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU to lose is here: a worker's first segment is taken for its word that it lost one."""
+    from vrestore.jobs import cluster as jobs
+
+    lost: list[object] = []
+    take = jobs._Foreman._take
+
+    def taken(self, hand, said):
+        if isinstance(said, jobs.Delivered) and not lost:
+            lost.append(said)
+            said = jobs.Failed(error=DeviceError("cuda:0 failed or was lost"))
+        take(self, hand, said)
+
+    monkeypatch.setattr(jobs._Foreman, "_take", taken)
+    output = tmp_path / "out.mkv"
+    run(output, SHORT, workers=1, cluster=cluster)
+    assert lost and output.read_bytes() == plain.read_bytes()
+    lost.clear()
+    monkeypatch.setattr(jobs, "_MOST_DEATHS", 1)
+    with pytest.raises(DeviceError, match="cuda:0 failed or was lost"):
+        run(tmp_path / "other.mkv", SHORT, workers=1, cluster=cluster)
+
+
 def test_a_run_goes_on_with_and_without_workers(
     run: Run, interrupted, cluster: str, plain: Path, tmp_path: Path
 ) -> None:
@@ -208,14 +233,20 @@ def unseen(clip: Path, tmp_path: Path) -> Iterator[Path]:
         os.close(500)
 
 
+def plain_of(source: Path) -> Path:
+    """The source restored by one process; a file tells its source's name."""
+    output = source.with_name("plain.mkv")
+    vrestore.restore(str(source), str(output), preset="plain", overrides=SETTINGS | SHORT)
+    return output
+
+
 def sent() -> set[Path]:
     """Sources that lie in this machine's folder for temporary files."""
     return set(Path(tempfile.gettempdir()).glob("vrestore-source-*"))
 
 
 def test_workers_that_do_not_see_the_source_get_it_and_make_the_same_file(
-    run: Run, cluster: str, plain: Path, unseen: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run, cluster: str, unseen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     from vrestore.jobs import cluster as jobs
     from vrestore.jobs import sending
@@ -237,15 +268,14 @@ def test_workers_that_do_not_see_the_source_get_it_and_make_the_same_file(
     monkeypatch.setattr(jobs._Foreman, "_keep", looked)
     before, output = sent(), tmp_path / "out.mkv"
     run(output, SHORT, source=unseen, workers=3, cluster=cluster)
-    assert output.read_bytes() == plain.read_bytes()
+    assert output.read_bytes() == plain_of(unseen).read_bytes()
     assert (len(lacking), len(set(lacking))) == (3, 2), "three workers, two machines"
     assert len(kept[-1] - before) == 2, "once to each machine"
     assert sent() == before, "nothing stays"
 
 
 def test_a_source_lost_on_its_way_is_sent_again(
-    run: Run, cluster: str, plain: Path, unseen: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run, cluster: str, unseen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     import ray
 
@@ -264,7 +294,7 @@ def test_a_source_lost_on_its_way_is_sent_again(
     monkeypatch.setattr(sending.Shipment, "go_on", losing)
     before, output = sent(), tmp_path / "out.mkv"
     run(output, SHORT, source=unseen, workers=1, cluster=cluster)
-    assert lost and output.read_bytes() == plain.read_bytes()
+    assert lost and output.read_bytes() == plain_of(unseen).read_bytes()
     assert sent() == before, "what the first keeper left is gone too"
 
 
@@ -303,19 +333,39 @@ def test_films_share_a_cluster(
         assert output.read_bytes() == plain.read_bytes()
 
 
+def occupied(folder: Path, seconds: float) -> list[Any]:
+    """Other programs that have the whole cluster for a while."""
+    import ray
+
+    def idle(number: int) -> None:
+        (folder / f"other{number}").touch()
+        time.sleep(seconds)
+
+    others = [ray.remote(num_cpus=1)(idle).remote(number) for number in range(3)]
+    while len(list(folder.glob("other*"))) < 3:
+        time.sleep(0.1)
+    return others
+
+
 def test_a_film_waits_for_a_cluster_that_others_have_taken(
     run: Run, cluster: str, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ray
-
     from vrestore.jobs import cluster as jobs
 
+    taken: list[bool] = []
+    is_taken = jobs.is_taken
+
+    def looked(ray, plan):
+        taken.append(is_taken(ray, plan))
+        return True  # A worker's start, once there is room, takes longer than the patience here.
+
     monkeypatch.setattr(jobs, "_PATIENCE_FOR_WORKERS", 0.5)
-    others = [ray.remote(num_cpus=1)(time.sleep).remote(5) for _ in range(3)]
-    assert ray.wait(others, timeout=0.5)[0] == []
+    occupied(tmp_path, seconds=3)
     output = tmp_path / "out.mkv"
-    run(output, SHORT, workers=1, cluster=cluster)
-    assert output.read_bytes() == plain.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "is_taken", looked)
+        run(output, SHORT, workers=1, cluster=cluster)
+    assert taken[0] and output.read_bytes() == plain.read_bytes()
     with pytest.raises(DeviceError, match="the cluster has no room for one"):
         run(tmp_path / "large.mkv", SHORT | {"run.threads": 3}, workers=1, cluster=cluster)
 
@@ -333,7 +383,7 @@ def test_devices_of_different_kinds_are_alike_to_50_db_and_the_report_says_how_m
 
     network = SHORT | {"restore.model": "lite", "encode.encoder": "ffv1"}
     run(tmp_path / "plain.mkv", network)
-    others = [ray.remote(num_cpus=1)(time.sleep).remote(60) for _ in range(3)]
+    others = occupied(tmp_path, seconds=120)
     old = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
     node = Nodes.of.add_node(num_cpus=1, object_store_memory=80 * 2**20, env_vars=old)
     try:

@@ -43,6 +43,29 @@ def test_an_absent_device_is_refused_and_the_present_ones_are_named(wanted: str)
         select_device(wanted)
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            torch.AcceleratorError("CUDA error: unspecified launch failure\nCompile with ..."),
+            "cpu .* failed or was lost: CUDA error: unspecified launch failure; look at it",
+        ),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "ran out"),
+        (MemoryError(), "memory ran out"),
+    ],
+)
+def test_a_lost_device_and_ended_memory_are_one_sentence_from_any_stage(
+    error: Exception, told: str
+) -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        raise error
+
+    with pytest.raises(DeviceError, match=told) as raised:
+        list(stream(("read", source()), []))
+    assert raised.value.__cause__ is error
+
+
 def test_on_the_cpu_items_pass_untouched() -> None:
     items = [object() for _ in range(3)]
     assert CPU.lane() is None

@@ -120,7 +120,7 @@ class _Foreman:
         self._numbers = itertools.count(1)
         self._deaths: Counter[int | None] = Counter()
         self._stopping = False
-        self._began = monotonic()
+        self._began = self._free_since = monotonic()
         self._before = sum(made.frames for made in job.made.values())
 
     # ------------------------------------------------------------------------------- workers
@@ -233,9 +233,12 @@ class _Foreman:
 
         Where other programs have the whole cluster, it waits for them.
         """
-        waited = monotonic() - self._began
         begun = self._deaths or self._shipments or self._before != self._done()
-        if waited > _PATIENCE_FOR_WORKERS and not begun and not is_taken(self._ray, self._plan):
+        if begun or is_taken(self._ray, self._plan):
+            self._free_since = monotonic()
+            return
+        waited = monotonic() - self._free_since
+        if waited > _PATIENCE_FOR_WORKERS:
             raise DeviceError(
                 f"no worker could be started within {waited:.0f} s: the cluster has no room for one"
             )

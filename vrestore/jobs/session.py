@@ -6,8 +6,8 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from vrestore.errors import PlanError
@@ -32,8 +32,12 @@ def session(crew: Crew, plan: Plan) -> Iterator[Any]:
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # Ray tells of workers' deaths on standard output, which is for machines here.
-    with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as held:
+    # Ray tells of workers' deaths on standard output, a page each; they are dealt with here.
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.ExitStack() as held,
+    ):
         if not ray.is_initialized():
             held.callback(ray.shutdown)
             _connect(ray, crew, plan)
