@@ -351,7 +351,7 @@ def read_error(lab: Lab) -> Told:
         return lab.end(process)
 
 
-@fault("read error of the source's disk in the source pass")
+@fault("read error of the source's disk before the run")
 def read_error_early(lab: Lab) -> Told:
     with failing_disk(lab) as fail:
         fail()
