@@ -184,7 +184,7 @@ def _network(
     built = restorer.build(
         plan.model,
         plan.size.network_scale,
-        plan.preset.restore,
+        plan.restoring,
         device=plan.device.torch_device,
         resample=resample,
         fused=plan.path_on_device is not None and plan.path_on_device.network.on_device,

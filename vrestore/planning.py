@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from vrestore.devicepath import DevicePath, on_device
 from vrestore.diagnose.values import Diagnosis
-from vrestore.errors import PlanError
+from vrestore.errors import DeviceError, PlanError
 from vrestore.fieldplan import FieldPlan, choose_fields
 from vrestore.io.encode import VideoTarget
 from vrestore.io.encoders import Kind
@@ -23,9 +23,11 @@ from vrestore.io.stillkinds import STILL_KINDS, StillKind
 from vrestore.io.trim import Span
 from vrestore.media import ColorModel, FieldOrder, MediaInfo, SampleFormat
 from vrestore.models import registry
+from vrestore.models.footprint import Footprint
 from vrestore.models.needs import frames_abreast, network_bytes
+from vrestore.models.nets import ARCHITECTURES
 from vrestore.models.registry import ModelSpec
-from vrestore.models.restorer import device_class
+from vrestore.models.restorer import RestoreConfig, device_class, working_dtype
 from vrestore.ops.bars import BarsFound
 from vrestore.ops.cadence import Cadence
 from vrestore.ops.color import ColorChoice, resolve_video, target_color
@@ -87,9 +89,20 @@ class MemoryPlan:
     work: int
     """Frames in floating point inside the stages."""
 
+    network: int = 0
+    """What our own networks take on their device."""
+
+    network_apart: bool = False
+    """Whether that device has memory of its own."""
+
+    rows: int | None = None
+    """Luma rows of the network's bands where the budget asks for narrower ones than its own."""
+
     @property
     def total(self) -> int:
-        return _PROGRAM_BYTES + self.channels + self.decoder + self.encoder + self.work
+        """Of the machine's memory."""
+        here = self.channels + self.decoder + self.encoder + self.work
+        return _PROGRAM_BYTES + here + (0 if self.network_apart else self.network)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +203,12 @@ class Plan:
             return None
         end = stop_time if length is None else min(stop_time or length, length)
         return max(0, round(((end or Fraction(0)) - start) * self.info.video.average_rate))
+
+    @property
+    def restoring(self) -> RestoreConfig:
+        """The preset's section [restore], with the bands that the memory allows."""
+        config, rows = self.preset.restore, self.memory.rows
+        return config if rows is None else replace(config, tile=rows)
 
     @property
     def mebibytes_expected(self) -> int:
@@ -307,7 +326,9 @@ def make_plan(
         tiles=tiles,
         span=span,
         memory=(
-            _memory(preset, info, model, size, form, output, fields, shots, abreast)
+            _memory(
+                preset, info, model, size, form, output, fields, shots, device, abreast
+            )
             if tiles is None or kind is None
             else _tiled_memory(info, model, size, form, kind, tiles)
         ),
@@ -440,9 +461,13 @@ def _memory(
     output: OutputPlan | None,
     fields: FieldPlan,
     shots: ShotList | None,
+    device: Device,
     abreast: int,
 ) -> MemoryPlan:
-    """Depths that the budget allows, and the sum of everything."""
+    """Depths and bands that the budgets allow, and the sum of everything.
+
+    Raises DeviceError where the network does not fit into `run.device_memory` in any bands.
+    """
     video = info.video
     code_in = video.format.frame_bytes(video.width, video.height)
     code_out = form.frame_bytes(*size.output)
@@ -456,19 +481,62 @@ def _memory(
     work += unit_in * around.held
     if preset.cuts.tune and shots is None:
         work += min(_TUNING_BYTES, _TUNING_FRAMES * code_in)
-    if model.weights is not None:
-        work += _NETWORK_BYTES + model.work_bytes_per_pixel * video.width * video.height
+    work += _NETWORK_BYTES if model.weights is not None else 0
     work += network_bytes(
         model, size.network_scale, preset.restore, video.height, video.width, abreast=abreast
     )
     fixed = _PROGRAM_BYTES + decoder + held + work
     budget = preset.run.memory_bytes
+    network, rows = 0, None
+    if model.arch in ARCHITECTURES:
+        host = budget or physical_memory_bytes() or 8 * 2**30
+        network, rows = _network(preset, info, model, size, device, max(0, host - fixed))
+    apart = device.kind != "cpu"
+    fixed += 0 if apart else network
     if budget is None:
         budget = min((physical_memory_bytes() or 8 * 2**30) // 2, fixed + _QUEUES_BYTES)
     depth = depth_for(code_in + code_out, max(0, budget - fixed), 1)
     return MemoryPlan(
-        depth=depth, channels=depth * (code_in + code_out), decoder=decoder, encoder=held, work=work
+        depth=depth,
+        channels=depth * (code_in + code_out),
+        decoder=decoder,
+        encoder=held,
+        work=work,
+        network=network,
+        network_apart=apart,
+        rows=rows,
     )
+
+
+def _network(
+    preset: Preset, info: MediaInfo, model: ModelSpec, size: SizePlan, device: Device, host: int
+) -> tuple[int, int | None]:
+    """What one of our networks takes, and luma rows of its bands where they have to be narrower
+    than its own; `host` is what the machine's memory has left for it."""
+    video, config = info.video, preset.restore
+    footprint = Footprint(
+        spec=model,
+        scale=size.network_scale,
+        format=video.format,
+        height=video.height,
+        width=video.width,
+        dtype=working_dtype(model, config.precision, device.torch_device),
+    )
+    if config.tile != "auto":
+        return footprint.bytes(config.tile or None), None
+    told = preset.run.device_memory_bytes
+    budget = host if device.kind == "cpu" else device.memory_bytes or host
+    if told is not None:
+        budget = told if device.kind != "cpu" else min(told, host)
+    rows = footprint.rows_within(budget)
+    needed = footprint.bytes(rows or footprint.own_rows)
+    if told is not None and needed > told:
+        raise DeviceError(
+            f"run.device_memory = {preset.run.device_memory} is too little for {video.width}x"
+            f"{video.height} with {model.name} x{size.network_scale}, which takes "
+            f"{needed / 2**20:.0f} MiB even in the narrowest bands"
+        )
+    return needed, rows
 
 
 def _tiled_memory(

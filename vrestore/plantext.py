@@ -49,12 +49,22 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     memory = plan.memory
     if plan.tiles is not None:
         yield f"  tiles    of {plan.tiles.side} with {plan.tiles.halo} samples around, in bands"
-    queues = f" ({memory.depth} frames a queue, {memory.encoder // _MIB} MiB in the encoder)"
-    where = "" if plan.output is None else queues
+    parts = [f"{memory.network // _MIB} MiB for the network{_bands(plan)}"] * bool(memory.network)
+    if plan.output is not None:
+        parts.insert(0, f"{memory.depth} frames a queue")
+        parts.append(f"{memory.encoder // _MIB} MiB in the encoder")
+    where = f" ({', '.join(parts)})" if parts else ""
     yield f"  memory   about {plan.mebibytes_expected} MiB{where}"
     yield f"  resume   {_job(plan)}"
     yield from (f"  note     {note}" for note in plan.notes)
     yield from (f"  LOSS     {loss}" for loss in plan.losses)
+
+
+def _bands(plan: Plan) -> str:
+    """Where the network works and how, as far as the budget decided it."""
+    where = "" if plan.device.kind == "cpu" else f" on {plan.device.name}"
+    rows = plan.memory.rows
+    return where if rows is None else f"{where} in bands of {rows} rows"
 
 
 def _job(plan: Plan) -> str:

@@ -273,6 +273,12 @@ FLAGS: tuple[Flag, ...] = (
         name="--memory",
         key="run.memory",
         metavar="SIZE",
-        help="Memory for frames between the stages, e.g. 4GiB.",
+        help="Memory for the whole run, e.g. 4GiB; queues and bands are fitted into it.",
+    ),
+    _machine(
+        name="--device-memory",
+        key="run.device_memory",
+        metavar="SIZE",
+        help="Memory for the network on its device; it works in bands that fit.",
     ),
 )

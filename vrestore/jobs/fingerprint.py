@@ -27,7 +27,7 @@ DEVICE, PRECISION = "device", "precision"
 _SAMPLES, _SAMPLE_BYTES = 16, 65536
 """Places of a source that are read: its header and index are among them."""
 
-_APART = frozenset({"run.device", "run.threads", "run.memory"})
+_APART = frozenset({"run.device", "run.threads", "run.memory", "run.device_memory"})
 """Settings that count by what came of them, or not at all."""
 
 _FILES = ("cuts.file", "cuts.shots")
@@ -100,6 +100,7 @@ def conditions(plan: Plan) -> dict[str, str]:
         PRECISION: str(working_dtype(plan.model, plan.preset.restore.precision, device)),
         DEVICE: f"{device.type} ({kind})",
         "steps of the network": _steps(plan),
+        "bands of the network": str(plan.memory.rows or plan.preset.restore.tile),
         "threads of the network": str(plan.threads.torch),
         "threads of the encoder": str(plan.threads.encode),
         "encoder": f"{choice.spec.name} {choice.encoder_format}",

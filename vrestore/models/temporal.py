@@ -42,6 +42,10 @@ SITED_Y = {
 BAND_BYTES = 128 * 2**20
 """`tile = auto` cuts the trunk into bands whose activations are no larger than this each."""
 
+TOGETHER = 2**22
+"""Luma samples of a frame up to which both ways to a neighbour are found in one pass: half as many
+operations, for twice the memory."""
+
 NARROWEST = 8
 """Rows of the grid below which a band is mostly the halo around it."""
 
@@ -185,14 +189,15 @@ class TemporalRestorer:
     def _between(
         self, first: Pyramid, second: Pyramid, picture: Picture
     ) -> tuple[Neighbour, Neighbour]:
-        """The ways from the first frame to the second and back, found in one pass."""
+        """The ways from the first frame to the second and back."""
         height, width = picture.luma.shape[-2:]
-        there = Pyramid(*(torch.cat(p) for p in zip(first, second, strict=True)))
-        back = Pyramid(*(torch.cat(p) for p in zip(second, first, strict=True)))
-        if self._fused is None:
-            flows = self._cell.align(there, back)[-1]
+        if height * width > TOGETHER:
+            flows = torch.cat((self._flows(first, second), self._flows(second, first)))
         else:
-            flows = self._fused.flows(there, back)
+            flows = self._flows(
+                Pyramid(*(torch.cat(p) for p in zip(first, second, strict=True))),
+                Pyramid(*(torch.cat(p) for p in zip(second, first, strict=True))),
+            )
         flows = crop(flows, height // 2, width // 2)
         trust = validity(flows, flows.flip(0))
         present = torch.ones_like(trust[:1, :, :1, :1])
@@ -200,6 +205,12 @@ class TemporalRestorer:
             Neighbour(flows[:1], trust[:1], present),
             Neighbour(flows[1:], trust[1:], present),
         )
+
+    def _flows(self, first: Pyramid, second: Pyramid) -> Tensor:
+        """(N, 2, h, w) on the grid, from each first picture to its second."""
+        if self._fused is None:
+            return self._cell.align(first, second)[-1]
+        return self._fused.flows(first, second)
 
     def _narrow(self, frame: Frame, rows: int, error: BaseException) -> None:
         """Halves the bands from this frame on.  Raises DeviceError where that cannot help."""

@@ -255,6 +255,9 @@ class RunConfig:
     memory: str | None = None
     """Budget for frames between stages, such as "4GiB"; None: a part of the machine's memory."""
 
+    device_memory: str | None = None
+    """What the network may take on its device, such as "8GiB"; None: what the device has."""
+
     segment_seconds: float = 10.0
     """Longest stretch of the source that an interruption can cost: longer runs are made in closed
     segments and can be resumed.  0: in one piece, whatever its length."""
@@ -274,11 +277,13 @@ class RunConfig:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
         if not 0 <= self.segment_seconds <= 3600:
             raise ValueError(f"segment_seconds must be 0 to 3600, got {self.segment_seconds}")
-        if self.memory is not None:
+        for name in ("memory", "device_memory"):
+            size = getattr(self, name)
             try:
-                parse_bytes(self.memory)
+                if size is not None:
+                    parse_bytes(size)
             except ValueError as error:
-                raise ValueError(f"memory: {error}") from None
+                raise ValueError(f"{name}: {error}") from None
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -289,3 +294,8 @@ class RunConfig:
     def memory_bytes(self) -> int | None:
         """`memory` in bytes."""
         return None if self.memory is None else parse_bytes(self.memory)
+
+    @property
+    def device_memory_bytes(self) -> int | None:
+        """`device_memory` in bytes."""
+        return None if self.device_memory is None else parse_bytes(self.device_memory)

@@ -71,8 +71,9 @@ def gauss_newton(a: Tensor, moved: Tensor, damping: Tensor, radius: int = 2) -> 
     x = 0.5 * (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2])
     y = 0.5 * (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1])
     difference = a - moved
-    products = torch.cat((x * x, x * y, y * y, x * difference, y * difference), 1)
-    products = box_mean(halved(products), radius)
+    # Halved one by one: all five at full size would be the largest thing a step ever holds.
+    pairs = ((x, x), (x, y), (y, y), (x, difference), (y, difference))
+    products = box_mean(torch.cat([halved(p * q) for p, q in pairs], 1), radius)
     xx, xy, yy, xd, yd = products.unbind(1)
     xx, yy = xx + damping, yy + damping
     step = torch.stack((yy * xd - xy * yd, xx * yd - xy * xd), 1)
@@ -94,15 +95,14 @@ def global_shift(a: Tensor, b: Tensor) -> Tensor:
     """
     n, _, h, w = a.shape
     ry, rx = min(4, h // 3), min(4, w // 3)
-    costs, shifts = [], []
-    for dy in range(-ry, ry + 1):
-        for dx in range(-rx, rx + 1):
-            rows = slice(max(0, -dy), h - max(0, dy))
-            columns = slice(max(0, -dx), w - max(0, dx))
-            moved = b[..., max(0, dy) : h + min(0, dy), max(0, dx) : w + min(0, dx)]
-            costs.append((a[..., rows, columns] - moved).abs().mean((1, 2, 3)))
-            shifts.append((dx, dy))
-    cost = torch.stack(costs, 1)
+    padded = F.pad(b, (rx, rx, ry, ry))
+    there = F.pad(torch.ones_like(b[:1]), (rx, rx, ry, ry))
+    shifts = [(dx, dy) for dy in range(-ry, ry + 1) for dx in range(-rx, rx + 1)]
+    moved, inside = (
+        torch.cat([t[..., ry + dy : ry + dy + h, rx + dx : rx + dx + w] for dx, dy in shifts], 1)
+        for t in (padded, there)
+    )
+    cost = ((a - moved).abs() * inside).sum((2, 3)) / inside.sum((2, 3))
     zero = shifts.index((0, 0))
     best = cost.argmin(1)
     worth = cost.gather(1, best[:, None])[:, 0] < 0.6 * cost[:, zero]

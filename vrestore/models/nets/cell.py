@@ -233,6 +233,7 @@ class Cell(nn.Module):
                 cells, now, memory, before, after, following, layout
             )
             fused = self.fusion(candidates, knobs, layout)
+            del candidates  # as large as three pictures, and not needed beside the trunk
         picture = cells_to_picture(fused.cells, layout)
 
         h, w = cells.shape[-2:]
@@ -244,6 +245,7 @@ class Cell(nn.Module):
             1,
         )  # fmt: skip
         head = run_layers(kernels.layers, deep, band)
+        del deep
 
         size = (2 * scale) ** 2
         luma = upsample(picture.luma, scale) + from_cells(head[:, :size], 2 * scale, 2 * scale)
@@ -331,13 +333,18 @@ def run_layers(
         made = _run(layers, features)
         return made.float() if widen else made
     halo = len(layers)
-    bands = []
+    n, _, _, columns = features.shape
+    # Laid out as the whole would be, and not collected first: that would hold the result twice.
+    result = torch.empty(
+        (n, layers[-1].weight.shape[0], rows, columns), device=features.device,
+        dtype=torch.float32 if widen else dtype, memory_format=torch.channels_last,
+    )  # fmt: skip
     for start in range(0, rows, band):
         top, bottom = max(0, start - halo), min(rows, start + band + halo)
         part = features[:, :, top:bottom].contiguous(memory_format=torch.channels_last)
         made = _run(layers, part)[:, :, start - top : start - top + band]
-        bands.append(made.float() if widen else made)
-    return torch.cat(bands, 2)
+        result[:, :, start : start + band] = made
+    return result
 
 
 def _run(layers: Sequence[Layer], features: Tensor) -> Tensor:

@@ -89,6 +89,20 @@ def median(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return torch.maximum(low, torch.minimum(high, c))
 
 
+def shares(logits: Tensor) -> Tensor:
+    """The softmax over dim 1, of which the second, the past, gets `PREVIOUS_AT_MOST` at most.
+
+    What it would have above that goes to the others in their own proportions.
+    """
+    now, _, after, middle = logits.split(1, 1)
+    highest = torch.maximum(torch.maximum(now, after), middle)
+    # Only the past can be above the others: far above, where it meets its limit in any case.
+    now, past, after, middle = (logits - highest).clamp_max(10.0).exp().split(1, 1)
+    others = now + after + middle
+    past = torch.minimum(past, PREVIOUS_AT_MOST / (1 - PREVIOUS_AT_MOST) * others)
+    return torch.cat((now, past, after, middle), 1) / (others + past)
+
+
 def ramp(value: Tensor, ends: tuple[float, float]) -> Tensor:
     """0 up to the first of the ends, 1 from the second on."""
     return ((value - ends[0]) * (1.0 / (ends[1] - ends[0]))).clamp(0.0, 1.0)
@@ -123,6 +137,43 @@ def over_regions(spot: Tensor) -> Tensor:
     return F.interpolate(share, scale_factor=float(block), mode="nearest")[..., :h, :w]
 
 
+def doubts(c: Candidates) -> tuple[Tensor, Tensor, Tensor]:
+    """How little the flows to the state, to the next frame and to either are believed, 0..1."""
+    no_state, no_after = (1.0 - c.trust_before).square(), (1.0 - c.trust_after).square()
+    return no_state, no_after, torch.maximum(no_state, no_after)
+
+
+def distances(c: Candidates, middle: Tensor) -> Tensor:
+    """Of each candidate from the nearest other one, (N, 4, h, w), over 6x6 luma samples.
+
+    What cannot be believed agrees with nothing.
+    """
+    now, state, after, mid = (t[:, :4] for t in (c.now, c.state, c.after, middle))
+    pairs = torch.stack(
+        [
+            (a - b).abs().mean(1)
+            for a, b in (
+                (now, state), (now, after), (state, after),
+                (now, mid), (state, mid), (after, mid),
+            )
+        ],
+        1,
+    )  # fmt: skip
+    pairs = box_mean(pairs, 1)
+    no_state, no_after, either = doubts(c)
+    ns, na = pairs[:, 0:1] + MISTRUST * no_state, pairs[:, 1:2] + MISTRUST * no_after
+    sa = pairs[:, 2:3] + MISTRUST * either
+    return torch.cat(
+        (
+            torch.minimum(ns, na),
+            torch.minimum(ns, sa),
+            torch.minimum(na, sa),
+            pairs[:, 3:].amin(1, keepdim=True) + MISTRUST * either,
+        ),
+        1,
+    )
+
+
 class InputFusion(nn.Module):
     """Weights for the current frame, the state, the next frame and the aligned median."""
 
@@ -145,46 +196,39 @@ class InputFusion(nn.Module):
         """`knobs` (N, 2, 1, 1): noise level of the frame and strength."""
         middle = median(c.now, c.before, c.after)
         region = apart(c) * (c.has_before * c.has_after)
-        luma = [t[:, :4] for t in (c.now, c.state, c.after, middle)]
-        now, state, after, mid = luma
+        distance = distances(c, middle)
+        weights = shares(self._logits(c, middle, distance, region, knobs))
+        if layout.samples:
+            chroma = samples_of_luma(weights, layout)
+            weights_all = torch.cat((weights, chroma, chroma), 2)
+        else:
+            weights_all = weights
+        cells = weights_all[:, 0] * c.now
+        for k, candidate in enumerate((c.state, c.after, middle), 1):
+            cells = torch.addcmul(cells, weights_all[:, k], candidate)
+        share = weights.mean(2).square()
+        noise = share[:, 0:1] + share[:, 1:2] * c.noise + share[:, 2:3] + 0.5 * share[:, 3:4]
+        nearest = distance[:, :1].clamp(max=0.5) * (1.0 - region)
+        return Fused(cells, noise, nearest, region)
 
-        # Disagreement of a pair, over 6x6 luma samples; what cannot be trusted agrees with nothing.
-        pairs = torch.stack(
-            [
-                (a - b).abs().mean(1)
-                for a, b in (
-                    (now, state), (now, after), (state, after),
-                    (now, mid), (state, mid), (after, mid),
-                )
-            ],
-            1,
-        )  # fmt: skip
-        pairs = box_mean(pairs, 1)
-        no_state, no_after = (1.0 - c.trust_before).square(), (1.0 - c.trust_after).square()
-        either = torch.maximum(no_state, no_after)
-        ns, na = pairs[:, 0:1] + MISTRUST * no_state, pairs[:, 1:2] + MISTRUST * no_after
-        sa = pairs[:, 2:3] + MISTRUST * either
-        distance = torch.cat(
-            (
-                torch.minimum(ns, na),
-                torch.minimum(ns, sa),
-                torch.minimum(na, sa),
-                pairs[:, 3:].amin(1, keepdim=True) + MISTRUST * either,
-            ),
-            1,
-        )
-
+    def _logits(
+        self, c: Candidates, middle: Tensor, distance: Tensor, region: Tensor, knobs: Tensor
+    ) -> Tensor:
+        """(N, 4, 4, h, w): of each candidate for each luma sample of a cell."""
+        now = c.now[:, :4]
         n, _, h, w = now.shape
         features = torch.cat(
             (
-                8.0 * (state - now), 8.0 * (after - now), 8.0 * (mid - now),
-                8.0 * distance.clamp(max=0.5),
+                8.0 * (c.state[:, :4] - now), 8.0 * (c.after[:, :4] - now),
+                8.0 * (middle[:, :4] - now), 8.0 * distance.clamp(max=0.5),
                 c.trust_before, c.trust_after, c.noise,
                 knobs.expand(-1, -1, h, w),
             ),
             1,
         )  # fmt: skip
         features = features.contiguous(memory_format=torch.channels_last)
+        learned = bounded(self.net(features)).reshape(n, 4, 4, h, w)
+        no_state, no_after, either = doubts(c)
         doubt = self.doubt * torch.cat((torch.zeros_like(no_state), no_state, no_after, either), 1)
         prior = (
             self.bias.view(1, 4, 1, 1)
@@ -201,28 +245,7 @@ class InputFusion(nn.Module):
             1,
         )  # fmt: skip
         aside = _ABSENT * torch.cat((torch.zeros_like(region), region, region, region), 1)
-        learned = bounded(self.net(features)).reshape(n, 4, 4, h, w)
-        logits = learned + (prior + absent + aside).unsqueeze(2)
-
-        # The past's share is capped in the exponent, so the others keep their proportions.
-        others = torch.logsumexp(logits[:, (0, 2, 3)], 1)
-        limit = others + torch.log(logits.new_tensor(PREVIOUS_AT_MOST / (1 - PREVIOUS_AT_MOST)))
-        weights = torch.cat(
-            (logits[:, :1], torch.minimum(logits[:, 1], limit).unsqueeze(1), logits[:, 2:]), 1
-        ).softmax(1)
-
-        if layout.samples:
-            chroma = samples_of_luma(weights, layout)
-            weights_all = torch.cat((weights, chroma, chroma), 2)
-        else:
-            weights_all = weights
-        cells = weights_all[:, 0] * c.now
-        for k, candidate in enumerate((c.state, c.after, middle), 1):
-            cells = torch.addcmul(cells, weights_all[:, k], candidate)
-        share = weights.mean(2).square()
-        noise = share[:, 0:1] + share[:, 1:2] * c.noise + share[:, 2:3] + 0.5 * share[:, 3:4]
-        nearest = distance[:, :1].clamp(max=0.5) * (1.0 - region)
-        return Fused(cells, noise, nearest, region)
+        return learned + (prior + absent + aside).unsqueeze(2)
 
 
 class OutputBlend(nn.Module):
