@@ -264,6 +264,24 @@ def test_bench_measures_each_stage(vrestore):
     assert 0 < result["roofline"]["least_seconds"] < 1
 
 
+def test_bench_writes_its_page_between_its_own_marks(vrestore, tmp_path):
+    page = tmp_path / "performance.md"
+    words = ["--sizes", "96x64", "--frames", "4", "-n", "identity"]
+    speed = ["bench", "speed", *words, "--encoder", "null,ffv1", "-o", page]
+    assert vrestore(*speed) == (0, "", "")
+    page.write_text("# Mine\n\n" + page.read_text() + "\nMine too\n")
+    assert vrestore(*speed)[0] == 0
+    text = page.read_text()
+    assert text.startswith("# Mine\n") and text.endswith("\nMine too\n")
+    rows = [line.split("|")[1:5] for line in text.splitlines() if line.startswith("| 96x64")]
+    assert [row[3].strip() for row in rows] == ["null", "ffv1"]
+    assert "torch 2" in text and "overlap" in text
+    other = tmp_path / "notes.md"
+    other.write_text("mine\n")
+    assert vrestore("bench", "memory", *words[:4], "-n", "identity", "-o", other)[0] == 1
+    assert other.read_text() == "mine\n"
+
+
 def test_bench_finds_where_the_time_goes(vrestore, sample):
     status, out, err = vrestore("bench", "stages", sample, "-n", "lite", "-s", "2", "--json")
     assert (status, err) == (0, "")

@@ -12,7 +12,7 @@ from vrestore.bench.clip import asked, clip
 from vrestore.describe import columns
 from vrestore.errors import VRestoreError
 
-__all__ = ["MemoryResult", "run", "table"]
+__all__ = ["MemoryResult", "markdown", "run", "table"]
 
 _MIB = 2**20
 
@@ -65,6 +65,21 @@ def _measure(size: str, frames: int, settings: Mapping[str, str]) -> MemoryResul
         peak_bytes=int(facts["peak_rss_bytes"]),
         fps=float(facts["fps"]),
     )
+
+
+def markdown(results: Sequence[MemoryResult]) -> str:
+    """For a page."""
+    rows = [
+        "| source | settings | frames | expected MiB | peak MiB | peak of expected | fps |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for r in results:
+        settings = ", ".join(f"{key} {value}" for key, value in r.settings.items())
+        rows.append(
+            f"| {r.size} | {settings} | {r.frames} | {r.expected_bytes // _MIB} "
+            f"| {r.peak_bytes // _MIB} | {r.share:.0%} | {r.fps:.2f} |"
+        )
+    return "\n".join(rows)
 
 
 def table(results: Sequence[MemoryResult]) -> str:

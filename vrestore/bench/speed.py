@@ -30,12 +30,18 @@ from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.stats import PipelineStats
 from vrestore.runtime.threads import torch_threads
 
-__all__ = ["BenchResult", "StageTime", "run"]
+__all__ = ["BenchResult", "StageTime", "run", "table"]
 
 _KEPT_FRAMES = 4
 """Frames that a stage measured alone is fed with, over and over."""
 
+_COUNTED_FRAMES = 4
+"""Frames until one has neighbours and a past, and its operations are counted."""
+
 _LOOKS_A_SECOND = 50
+
+_FEWEST, _MOST, _SAMPLES = 6, 48, 48 * 480 * 270
+"""Frames measured where nobody says how many, and samples that they have together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +95,11 @@ class BenchResult:
         """Wall time over `bound`: 1 is perfect."""
         return self.wall / self.bound
 
+    @property
+    def network_seconds(self) -> float:
+        """What the restoring stage takes alone, for all frames."""
+        return next(stage.alone for stage in self.stages if stage.name == "restore")
+
     def __str__(self) -> str:
         title = (
             f"{self.size} -> {self.output_size}, {self.model}, {self.encoder}: "
@@ -112,8 +123,8 @@ class BenchResult:
 
     def _share(self) -> str:
         """How near stage `restore` comes to what the machine can do at most."""
-        least, alone = self.roofline, next(s.alone for s in self.stages if s.name == "restore")
-        measured = alone / self.frames
+        least = self.roofline
+        measured = self.network_seconds / self.frames
         return (
             f"restore: {least.macs / 1e9:.2f} GMAC and {least.bytes / 1e9:.2f} GB a frame take at "
             f"least {1e3 * least.least_seconds:.1f} ms at {self.peaks.macs / 1e9:.0f} GMAC/s and "
@@ -123,13 +134,40 @@ class BenchResult:
 
 
 def run(
-    *, sizes: Sequence[str], frames: int, encoder: str, model: str, scale: int = 2
+    *, sizes: Sequence[str], frames: int | None, encoders: Sequence[str], model: str, scale: int = 2
 ) -> tuple[BenchResult, ...]:
-    """Measures every size, `WxH` or a name; the clips are made here and removed again.
+    """Measures every size, `WxH` or a name, with every encoder; the clips are made here and
+    removed again.
 
-    Raises PresetError for a size that is none, and whatever a run may raise.
+    `frames` None is fewer of larger pictures.  Raises PresetError for a size that is none, and
+    whatever a run may raise.
     """
-    return tuple(_measure(asked(size), frames, encoder, model, scale) for size in sizes)
+    return tuple(
+        _measure(size, frames or _frames_of(size), encoder, model, scale)
+        for size in map(asked, sizes)
+        for encoder in encoders
+    )
+
+
+def _frames_of(size: tuple[int, int]) -> int:
+    """As many as make a measurement of such pictures as long as one of small ones, or a few."""
+    return max(_FEWEST, min(_MOST, _SAMPLES // (size[0] * size[1])))
+
+
+def table(results: Sequence[BenchResult]) -> str:
+    """A row for each result, in Markdown."""
+    rows = [
+        "| source | result | model | encoder | frames | fps | restore alone, ms | overlap "
+        "| least time of the network, share |",
+        "|---|---|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for r in results:
+        each = r.network_seconds / r.frames
+        rows.append(
+            f"| {r.size} | {r.output_size} | {r.model} | {r.encoder} | {r.frames} | {r.fps:.2f} "
+            f"| {1e3 * each:.0f} | {r.overlap:.2f} | {r.roofline.least_seconds / each:.0%} |"
+        )
+    return "\n".join(rows)
 
 
 def _measure(
@@ -171,7 +209,7 @@ def _limits(planned: Plan, kept: Sequence[Frame]) -> tuple[Peaks, Roofline]:
     dtype = working_dtype(planned.model, planned.preset.restore.precision, device)
     limits = peaks(dtype, planned.threads.torch)
     op = compose(analysis(planned), restoration(planned, NoteBook()))
-    return limits, roofline(op, list(_endless(kept, 2 * _KEPT_FRAMES)), limits)
+    return limits, roofline(op, list(_endless(kept, _COUNTED_FRAMES)), limits)
 
 
 def _together(planned: Plan) -> tuple[PipelineStats, list[float]]:

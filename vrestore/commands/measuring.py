@@ -20,8 +20,27 @@ SIZES = "480x270,1920x1080,3840x2160"
 
 Sizes = Annotated[str, typer.Option("--sizes", metavar="LIST", help="Sizes of the source.")]
 Frames = Annotated[int, typer.Option("--frames", min=2, metavar="N", help="Pictures at each size.")]
+FramesBySize = Annotated[
+    int | None,
+    typer.Option(
+        "--frames", min=2, metavar="N", help="Pictures at each size; fewer of larger ones without."
+    ),
+]
 Encoder = Annotated[
     str, typer.Option("--encoder", metavar="NAME", help="null leaves encoding out.")
+]
+Encoders = Annotated[
+    str, typer.Option("--encoder", metavar="LIST", help="null leaves encoding out.")
+]
+Scale = Annotated[int, typer.Option("--scale", "-s", min=1, metavar="N")]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Page to write into, between the marks of this command.",
+    ),
 ]
 Model = Annotated[str, typer.Option("--model", "-n", metavar="MODEL")]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="JSON on standard output.")]
@@ -31,32 +50,54 @@ Json = Annotated[bool, typer.Option("--json", metavar="", help="JSON on standard
 def unnamed(
     context: typer.Context,
     sizes: Sizes = SIZES,
-    frames: Frames = 48,
-    encoder: Encoder = "null",
+    frames: FramesBySize = None,
+    encoder: Encoders = "null",
     model: Model = "auto",
+    scale: Scale = 2,
     json: Json = False,
 ) -> None:
     """Measure each stage, its queue and the whole pipeline (`bench speed`)."""
     if context.invoked_subcommand is None:
-        speed(sizes, frames, encoder, model, json)
+        speed(sizes, frames, encoder, model, scale, None, json)
 
 
 @bench.command("speed")
 def speed(
     sizes: Sizes = SIZES,
-    frames: Frames = 48,
-    encoder: Encoder = "null",
+    frames: FramesBySize = None,
+    encoder: Encoders = "null",
     model: Model = "auto",
+    scale: Scale = 2,
+    output: Page = None,
     json: Json = False,
 ) -> None:
     """Measure each stage, its queue and the whole pipeline."""
     from vrestore import bench as benchmark
+    from vrestore.bench.page import heading
+    from vrestore.bench.speed import table
+    from vrestore.review.written import write_between
 
-    results = benchmark.speed(sizes=sizes.split(","), frames=frames, encoder=encoder, model=model)
+    results = [
+        result
+        for name in model.split(",")
+        for result in benchmark.speed(
+            sizes=sizes.split(","), frames=frames, encoders=encoder.split(","), model=name,
+            scale=scale,
+        )
+    ]  # fmt: skip
+    words = "\n\n".join(str(result) for result in results)
+    if output is not None:
+        parts = (heading(_command()), table(results), f"```\n{words}\n```")
+        write_between(output, "vrestore bench speed", parts)
     if json:
         typer.echo(to_json(results))
-    else:
-        typer.echo("\n\n".join(str(result) for result in results), err=True)
+    elif output is None:
+        typer.echo(words, err=True)
+
+
+def _command() -> str:
+    """As it was called, by the name that people call it."""
+    return shlex.join(("vrestore", *sys.argv[1:]))
 
 
 @bench.command("stages")
@@ -73,7 +114,7 @@ def stages(
     ] = 48,
     encoder: Encoder = "null",
     model: Model = "auto",
-    scale: Annotated[int, typer.Option("--scale", "-s", min=1, metavar="N")] = 2,
+    scale: Scale = 2,
     json: Json = False,
 ) -> None:
     """Show which part of the program each thread of a run spends its time in."""
@@ -93,18 +134,31 @@ def memory(
     frames: Frames = 24,
     encoder: Encoder = "null",
     model: Model = "auto",
-    scale: Annotated[int, typer.Option("--scale", "-s", min=1, metavar="N")] = 2,
+    scale: Scale = 2,
+    device_memory: Annotated[
+        str | None, typer.Option("--device-memory", metavar="SIZE", help="As of `run`.")
+    ] = None,
+    output: Page = None,
     json: Json = False,
 ) -> None:
     """Compare the peak memory of runs with what `plan` says beforehand."""
     from vrestore import bench as benchmark
     from vrestore.bench.clip import settings_for
-    from vrestore.bench.memory import table
+    from vrestore.bench.memory import markdown, table
+    from vrestore.bench.page import heading
+    from vrestore.review.written import write_between
 
-    results = benchmark.memory(
-        sizes=sizes.split(","), frames=frames, settings=settings_for(model, encoder, scale)
-    )
-    typer.echo(to_json(results) if json else table(results), err=not json)
+    settings = settings_for(model, encoder, scale)
+    if device_memory is not None:
+        settings["run.device_memory"] = device_memory
+    results = benchmark.memory(sizes=sizes.split(","), frames=frames, settings=settings)
+    if output is not None:
+        parts = (heading(_command()), markdown(results))
+        write_between(output, "vrestore bench memory", parts)
+    if json:
+        typer.echo(to_json(results))
+    elif output is None:
+        typer.echo(table(results), err=True)
 
 
 @bench.command("quality")
@@ -166,7 +220,7 @@ def quality(
         specs,
         contenders=[contender(name, Path(path)) for name, _, path in pairs],
         only=parts,
-        command=shlex.join(("vrestore", *sys.argv[1:])),
+        command=_command(),
         observer=lambda line: typer.echo(line, err=True),
     )
     if output is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vrestore.errors import OutputError
+from vrestore.review.written import write_between
 
 __all__ = [
     "Finding",
@@ -20,9 +20,6 @@ __all__ = [
     "wanted_and_reached",
     "write_page",
 ]
-
-BEGIN = "<!-- written by `vrestore bench quality`: begin -->"
-END = "<!-- written by `vrestore bench quality`: end -->"
 
 STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14)
 """Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom."""
@@ -147,19 +144,5 @@ def difference(first: Sequence[float], second: Sequence[float]) -> str:
 
 
 def write_page(path: Path, text: str) -> None:
-    """Puts the text between the two marks of a page and keeps what stands around them.
-
-    A new page holds nothing else.  Raises OutputError where the file has no such marks: it is
-    somebody's, and not this command's to replace.
-    """
-    body = f"{BEGIN}\n\n{text.strip()}\n\n{END}\n"
-    try:
-        if path.exists():
-            before, mark, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-            _, closing, after = rest.partition(END)
-            if not mark or not closing:
-                raise OutputError(f"{path} exists and was not written by `vrestore bench quality`")
-            body = before + body.rstrip("\n") + after
-        path.write_text(body, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+    """The text as this command's part of a page, as `write_between`."""
+    write_between(path, "vrestore bench quality", (text,))
