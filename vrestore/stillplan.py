@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import torch
+
 from vrestore.errors import PlanError
 from vrestore.io.losses import Loss
 from vrestore.io.scan import LARGE
 from vrestore.io.stillkinds import StillKind
 from vrestore.media import ColorModel, MediaInfo, SampleFormat
+from vrestore.models.footprint import Footprint
+from vrestore.models.nets import ARCHITECTURES
 from vrestore.models.registry import ModelSpec
 from vrestore.ops.size import SizePlan
 from vrestore.ops.underlay import REACH
@@ -166,6 +170,12 @@ def tiled_bytes(
     rows = tiles.side * scale if kind.streams else size.output[1]
     band = form.frame_bytes(size.output[0], rows) * (1 if kind.streams else 2)
     planes = video.format.plane_count * 4 * _WORKING_COPIES
-    work = window * window * (model.work_bytes_per_pixel + planes * (1 + scale * scale))
+    work = window * window * planes * (1 + scale * scale)
+    if model.arch in ARCHITECTURES:
+        network = Footprint(
+            spec=model, scale=size.network_scale, format=video.format,
+            height=window, width=window, dtype=torch.float32,
+        )  # fmt: skip
+        work += network.bytes(network.own_rows)
     blocks = video.width * video.height // 64 * 4 * 3
     return source + band + work + blocks

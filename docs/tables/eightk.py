@@ -55,9 +55,9 @@ def measured(folder: Path, size: tuple[int, int], encoder: str, frames: int) -> 
     if not source.exists():
         write_test_clip(source, width // 2, height // 2, frames)
     command = [
-        sys.executable, "-m", "vrestore", "run", str(source), "-o", str(output), "-y", "-Z", "plain",
-        "-n", "resize", "-s", "2", "--encoder", encoder, "--encoder-preset", ENCODERS[encoder],
-        "--progress", "json",
+        sys.executable, "-m", "vrestore", "run", str(source), "-o", str(output), "-y",
+        "-Z", "plain", "-n", "resize", "-s", "2", "--encoder", encoder,
+        "--encoder-preset", ENCODERS[encoder], "--progress", "json",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     facts = json.loads(done.stdout.splitlines()[-1])

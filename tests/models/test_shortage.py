@@ -58,6 +58,18 @@ def test_no_frame_is_lost_or_changed_when_memory_runs_out(
     assert [n.values["out_of_memory_then_band_rows"] for n in short.notes] == [48, 24]
 
 
+def test_in_half_precision_a_shortage_stays_within_what_half_precision_errs(
+    make_restorer: MakeRestorer, make_frames: MakeFrames
+):
+    frames = make_frames(5, height=96)
+    whole, short = (make_restorer(2, dtype=torch.bfloat16) for _ in range(2))
+    short_of_memory(short, 2, 12, torch.OutOfMemoryError("CUDA out of memory"))
+    expected, made = run(whole, frames), run(short, frames)
+    assert [f.index for f in made] == [f.index for f in frames]
+    assert min(psnr(a, b) for a, b in zip(expected, made, strict=True)) >= 50
+    assert [n.first for n in short.notes] == [2, 2]
+
+
 def test_with_the_bands_fixed_before_the_shortage_every_bit_is_the_same(
     make_restorer: MakeRestorer, make_frames: MakeFrames
 ):

@@ -116,9 +116,6 @@ class ModelSpec:
     """Which half precision is nearer to fp32 with these weights, measured; what `auto` is on CUDA.
     None for models that have none."""
 
-    work_bytes_per_pixel: int = 0
-    """Memory of its features and state, in bytes a luma sample of the source, fp32; measured."""
-
     strength: float = 0.5
     """What `strength` is where neither the user nor a diagnosis says, 0..1."""
 
