@@ -6,7 +6,7 @@ on a machine that does other things too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
@@ -35,8 +35,8 @@ __all__ = ["BenchResult", "StageTime", "run", "table"]
 _KEPT_FRAMES = 4
 """Frames that a stage measured alone is fed with, over and over."""
 
-_COUNTED_FRAMES = 4
-"""Frames until one has neighbours and a past, and its operations are counted."""
+_COUNTED_FRAMES = 8
+"""Frames until one has come through all that hold some back, and its operations are counted."""
 
 _LOOKS_A_SECOND = 50
 
@@ -135,18 +135,16 @@ class BenchResult:
 
 def run(
     *, sizes: Sequence[str], frames: int | None, encoders: Sequence[str], model: str, scale: int = 2
-) -> tuple[BenchResult, ...]:
-    """Measures every size, `WxH` or a name, with every encoder; the clips are made here and
-    removed again.
+) -> Iterator[BenchResult]:
+    """Measures every size, `WxH` or a name, with every encoder, one after the other; the clips are
+    made here and removed again.
 
     `frames` None is fewer of larger pictures.  Raises PresetError for a size that is none, and
     whatever a run may raise.
     """
-    return tuple(
-        _measure(size, frames or _frames_of(size), encoder, model, scale)
-        for size in map(asked, sizes)
-        for encoder in encoders
-    )
+    for size in [asked(size) for size in sizes]:
+        for encoder in encoders:
+            yield _measure(size, frames or _frames_of(size), encoder, model, scale)
 
 
 def _frames_of(size: tuple[int, int]) -> int:

@@ -77,22 +77,21 @@ def speed(
     from vrestore.bench.speed import table
     from vrestore.review.written import write_between
 
-    results = [
-        result
-        for name in model.split(",")
+    results = []
+    for name in model.split(","):
         for result in benchmark.speed(
             sizes=sizes.split(","), frames=frames, encoders=encoder.split(","), model=name,
             scale=scale,
-        )
-    ]  # fmt: skip
-    words = "\n\n".join(str(result) for result in results)
+        ):  # fmt: skip
+            if not json:
+                typer.echo(f"{result}\n", err=True)
+            results.append(result)
     if output is not None:
+        words = "\n\n".join(str(result) for result in results)
         parts = (heading(_command()), table(results), f"```\n{words}\n```")
         write_between(output, "vrestore bench speed", parts)
     if json:
         typer.echo(to_json(results))
-    elif output is None:
-        typer.echo(words, err=True)
 
 
 def _command() -> str:
