@@ -286,6 +286,12 @@ def _smoothing(size: int) -> torch.Tensor:
     return torch.zeros(size, size).scatter_add_(1, index.clamp_(0, size - 1), weights)
 
 
+@lru_cache(maxsize=1)
+def _blocks() -> torch.Tensor:
+    """(_WIDTH, _WIDTH / _BLOCK): which block a column belongs to."""
+    return torch.eye(_WIDTH // _BLOCK).repeat_interleave(_BLOCK, 0)
+
+
 def _difference(a: _Look, b: _Look) -> float:
     """0 for the same picture, about 0.8 for two scenes, more where one of them is blank.
 
@@ -299,12 +305,11 @@ def _difference(a: _Look, b: _Look) -> float:
 def _unmatched(a: _Look, b: _Look) -> float:
     """The share of `a`'s detail that no shifted block of `b` explains."""
     down, across = _HEIGHT // _BLOCK, _WIDTH // _BLOCK
-    best = torch.full((down, across), torch.inf)
-    for dy in range(2 * _REACH + 1):
-        shifted = b.wide_detail[dy : dy + _HEIGHT].unfold(1, _WIDTH, 1)
-        misfit = (shifted - a.detail[:, None]).abs_()
-        blocks = misfit.view(down, _BLOCK, -1, across, _BLOCK).sum(dim=(1, 4))
-        torch.minimum(best, blocks.amin(dim=1), out=best)
+    shifted = b.wide_detail.unfold(0, _HEIGHT, 1).unfold(1, _WIDTH, 1)
+    # Rows beside rows: the windows' own order would leave columns scattered.
+    misfit = torch.sub(shifted, a.detail, out=torch.empty(shifted.shape)).abs_()
+    rows = misfit.view(-1, down, _BLOCK, _WIDTH).sum(dim=2)
+    best = (rows.view(-1, _WIDTH) @ _blocks()).view(-1, down, across).amin(dim=0)
     share = float(best.sum()) / (_HEIGHT * _WIDTH)
     return share / ((a.texture + b.texture) / 2 + _NOISE)
 
