@@ -284,16 +284,20 @@ class Cell(nn.Module):
         noise = torch.ones_like(nothing)
         old_luma = None
         if memory is not None and before is not None:
+            by_cell = sampling_grid(before.flow, *memory.noise.shape[-2:])
             grid = sampling_grid(before.flow, height, width)
             lumas = sample_sharp(torch.cat((memory.fused.luma, memory.frame.luma), 1), grid)
             chromas: tuple[Tensor | None, Tensor | None] = (None, None)
             if memory.fused.chroma is not None and memory.frame.chroma is not None:
                 both = torch.cat((memory.fused.chroma, memory.frame.chroma), 1)
-                both = sample(both, sampling_grid(before.flow, *both.shape[-2:]))
+                fits = both.shape[-2:] == memory.noise.shape[-2:]
+                both = sample(
+                    both, by_cell if fits else sampling_grid(before.flow, *both.shape[-2:])
+                )
                 chromas = (both[:, :2], both[:, 2:])
             state = picture_to_cells(Picture(lumas[:, :1], chromas[0]), layout)
             previous = picture_to_cells(Picture(lumas[:, 1:], chromas[1]), layout)
-            noise = sample(memory.noise, sampling_grid(before.flow, *memory.noise.shape[-2:]))
+            noise = sample(memory.noise, by_cell)
             if memory.luma is not None:
                 grid = sampling_grid(before.flow, *memory.luma.shape[-2:])
                 old_luma = sample_sharp(memory.luma, grid)

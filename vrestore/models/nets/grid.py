@@ -158,6 +158,16 @@ def box_mean(plane: Tensor, radius: int) -> Tensor:
     return plane
 
 
+@lru_cache(maxsize=16)
+def _cubic_kernel(scale: int, shift: tuple[float, float], device: torch.device) -> Tensor:
+    """(scale**2, 1, 5, 5): the taps of both directions for each phase."""
+    with torch.inference_mode(False):
+        vertical, horizontal = (
+            cubic_phases(scale, s).to(device, torch.float32)[:, 1:6] for s in shift
+        )
+        return torch.einsum("ai,bj->abij", vertical, horizontal).reshape(scale * scale, 1, 5, 5)
+
+
 def cubic_phases(scale: int, shift: float) -> Tensor:
     """Taps of the a = -0.5 cubic for each of `scale` phases, (scale, 7), centred.
 
@@ -182,14 +192,11 @@ def upsample(plane: Tensor, scale: int, shift: tuple[float, float] = (0.0, 0.0))
         return plane
     if shift == (0.0, 0.0):
         return F.interpolate(plane.float(), scale_factor=scale, mode="bicubic", antialias=True)
-    vertical, horizontal = (
-        cubic_phases(scale, s).to(plane.device, torch.float32)[:, 1:6] for s in shift
-    )
     n, c, height, width = plane.shape
     padded = F.pad(plane.float(), (2, 2, 2, 2), mode="replicate").view(
         n * c, 1, height + 4, width + 4
     )
-    kernel = torch.einsum("ai,bj->abij", vertical, horizontal).reshape(scale * scale, 1, 5, 5)
+    kernel = _cubic_kernel(scale, shift, plane.device)
     return F.pixel_shuffle(F.conv2d(padded, kernel), scale).view(
         n, c, height * scale, width * scale
     )

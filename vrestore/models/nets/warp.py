@@ -7,6 +7,7 @@ pictures are: half precision cannot even name the columns of a 4K frame.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -24,14 +25,18 @@ def sampling_grid(flow: Tensor, height: int, width: int, cell: int = 2) -> Tenso
     h, w = flow.shape[-2:]
     if (h, w) != (height, width):
         flow = F.interpolate(flow.contiguous(), size=(height, width), mode="bilinear")
-    # Flows are in luma samples, of which there are `cell` times w; pixel centres lie at
-    # (i + 0.5) / size of the unit square.
-    x = (torch.arange(width, device=flow.device, dtype=torch.float32) * 2 + 1) / width - 1
-    y = (torch.arange(height, device=flow.device, dtype=torch.float32) * 2 + 1) / height - 1
+    # Flows are in luma samples, of which there are `cell` times w.
     grid = flow.permute(0, 2, 3, 1) * constant((2.0 / (cell * w), 2.0 / (cell * h)), flow.device)
-    grid[..., 0] += x
-    grid[..., 1] += y[:, None]
+    grid[..., 0] += _centres(width, flow.device)
+    grid[..., 1] += _centres(height, flow.device)[:, None]
     return grid
+
+
+@lru_cache(maxsize=32)
+def _centres(size: int, device: torch.device) -> Tensor:
+    """Of samples, which lie at (i + 0.5) / size of the unit square, as -1..1; (size,)."""
+    with torch.inference_mode(False):
+        return (torch.arange(size, device=device, dtype=torch.float32) * 2 + 1) / size - 1
 
 
 def sample(
