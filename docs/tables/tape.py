@@ -104,12 +104,14 @@ def tape_cases() -> list[tuple[str, Fault, TapeConfig, int]]:
     ]
 
 
-def tape_table(paths: Sequence[Path], length: int = 13) -> None:
+def tape_table(paths: Sequence[Path], fault_named: str = "", length: int = 13) -> None:
     print("\n### Tape\n")
     print("PSNR of chroma for the first three, of luma for the others; mean over the clips.\n")
     print("| fault | before, dB | after, dB | clips made better | clean clips changed by, of 255 |")
     print("|---|---|---|---|---|")
     for key, (name, fault, config, plane) in enumerate(tape_cases()):
+        if fault_named not in name:
+            continue
         before, after, clean_change = [], [], []
         for number, path in enumerate(paths):
             rng = np.random.default_rng([SEED, 40 + key, number])
@@ -180,14 +182,19 @@ def main() -> None:
         "--tuned-on", action="store_true", help="count where thresholds were chosen"
     )
     parser.add_argument("--every", type=int, default=1, help="use each nth clip only")
+    parser.add_argument("--fault", default="", help="only faults whose names have this in them")
     parser.add_argument("parts", nargs="*", default=["measures", "tape", "cost"])
     args = parser.parse_args()
     torch.set_num_threads(1)
     paths = footage(args.data, args.tuned_on)[:: args.every]
     print(f"{len(paths)} clips, seed {SEED}: {', '.join(p.stem for p in paths)}.")
-    tables = {"measures": measures_table, "tape": tape_table}
     for part in args.parts:
-        cost_table(args.data) if part == "cost" else tables[part](paths)
+        if part == "cost":
+            cost_table(args.data)
+        elif part == "tape":
+            tape_table(paths, args.fault)
+        else:
+            measures_table(paths)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,12 @@ _PLATEAU = 9
 _LEAST = 0.3
 """Peaking up to which a picture is merely sharp."""
 
-_HUMP, _CLEAR_HUMP = 0.06, 0.1
+_HUMP, _CLEAR_HUMP = 0.08, 0.1
 """How far the profile must stand out beside the edge above what follows, as a share of the step:
 with a model that fits well, and in any case."""
+
+_OVERSHOOT = 0.02
+"""Least height of the profile beside the edge above the plateau, as a share of the step."""
 
 _BETTER = 0.45
 """What the model may leave of the profile, as a share of what it leaves without peaking (rms)."""
@@ -49,7 +52,7 @@ _BETTER = 0.45
 _COST = 0.01
 """Of an amount of 1, in rms of the profile: of peakings that fit nearly alike the smaller one."""
 
-_AMOUNTS = tuple(0.05 * n for n in range(51))
+_AMOUNTS = tuple(0.05 * n for n in range(31))
 _WIDTHS = tuple(0.25 * n for n in range(4, 17))
 """Of the peaking: what is tried; standard deviations of G in samples."""
 
@@ -131,7 +134,8 @@ def measure_peaking(lumas: Sequence[torch.Tensor]) -> Peaking:
     found = Peaking(amounts[at // len(sigmas)], sigmas[at % len(sigmas)])
     fits = float(left.flatten()[at]) <= _BETTER * float(left[0].min())
     stands_out = float(seen[:3].max() - seen[2:6].min()) >= (_HUMP if fits else _CLEAR_HUMP)
-    return found if found.amount >= _LEAST and stands_out else none
+    over = float(seen[:3].max()) >= _OVERSHOOT
+    return found if found.amount >= _LEAST and stands_out and over else none
 
 
 @lru_cache(maxsize=1)
