@@ -92,14 +92,17 @@ def restoration(
     if plan.path_on_device is not None and plan.path_on_device.codes:
         codes = codes_of((form, source), (plan.format, target), dither)
         return compose(Place(device), _network(plan, book, pooled, codes), *home)
-    return compose(
-        Place(device),
-        Normalise(source, alloc=pooled),
+    pictures = compose(
         *around.steadied(),
         Convert(form, source, to_form=form, to_color=within, alloc=pooled),
         *_underlay(plan),
         *around.grain_tap(),
         around.restored(_enlarge(plan, book, pooled)),
+    )
+    return compose(
+        Place(device),
+        Normalise(source, alloc=pooled),
+        around.unmixed(pictures),
         *around.regrained(),
         Pad(plan.size, alloc=pooled),
         Convert(form, within, to_form=plan.format, to_color=target, alloc=pooled),

@@ -2,7 +2,8 @@
 
     stabilise > deflicker > fading > tape > [dirt > scratches > network, held to the source] > grain
 
-A stage that no setting and no shot asks for is not there at all.
+A stage that no setting and no shot asks for is not there at all.  All but the grain see each
+picture once and no mixtures of pictures, where repeats are looked for.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from vrestore.ops.fading import Fading
 from vrestore.ops.fidelity import Locked
 from vrestore.ops.grain import GrainTap, Regrain, ShotGrains, frames_held
 from vrestore.ops.maskview import ShowMask
+from vrestore.ops.mixtures import Remixed
 from vrestore.ops.scratches import Scratches
 from vrestore.ops.shotwise import Renewal
 from vrestore.ops.stabilise import Stabilise
@@ -99,6 +101,10 @@ class Treatments:
         whole = compose(*self._repairs(), network)
         return whole if self._noisy is None else book.of(Once(whole, noisy=self._noisy))
 
+    def unmixed(self, stages: FrameOp) -> FrameOp:
+        """All of these, on frames that are pictures and no mixtures of the two around them."""
+        return stages if self._noisy is None else self._book.of(Remixed(stages))
+
     def regrained(self) -> list[FrameOp]:
         """The source's grain on frames of the output's size."""
         if self._grains is None:
@@ -116,4 +122,4 @@ class Treatments:
     def held(self) -> int:
         """Frames of the source's size that the stages hold back together, at most."""
         ops = [*self.steadied(), *self.grain_tap(), *self._repairs()]
-        return sum(latency_of(op) for op in ops)
+        return sum(latency_of(op) for op in ops) + (self._noisy is not None)
