@@ -371,6 +371,15 @@ def test_an_existing_output_is_replaced_only_when_asked(vrestore, sample, result
     assert "-y" in err
 
 
+def test_what_is_made_for_an_archive_has_its_record_beside_it(vrestore, sample, tmp_path):
+    words = ["-Z", "archive", "-n", "identity", "--frames", "0:4", "--progress", "none"]
+    assert vrestore(sample, "-o", tmp_path / "out.mkv", *words)[0] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "out.mkv", "out.mkv.record.json", "out.mkv.record.html",
+    }  # fmt: skip
+    assert vrestore(sample, "--null-output", *words)[0] == 0
+
+
 def test_json_progress_is_all_that_is_on_standard_output(vrestore, sample, tmp_path):
     output = tmp_path / "out.mkv"
     words = ["-n", "identity", "--frames", "0:10", "--progress", "json"]

@@ -266,10 +266,12 @@ def test_drawings_lose_their_halos_and_are_held_still(preset: str, tmp_path: Pat
         for p in (frames, ringing)
     )
     path = write(tmp_path / "in.mkv", source)
-    made, _ = restored(path, preset, STAGES | SAME_SIZE | {"grain.keep": 0.0}, tmp_path)
+    made, report = restored(path, preset, STAGES | SAME_SIZE | {"grain.keep": 0.0}, tmp_path)
     assert error(made, stacked(wanted)) < 0.9 * error(stacked(source), stacked(wanted))
     held = [np.array_equal(a, b) for a, b in zip(made[::2], made[1::2], strict=True)]
     assert np.mean(held) > 0.9
+    (repeats,) = [note.values for note in report.notes if note.stage == "duplicates"]
+    assert repeats["repeats_share"] > 0.4
 
 
 # -------------------------------------------------------------------------------------- network

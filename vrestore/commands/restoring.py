@@ -139,6 +139,7 @@ def run(
         raise PresetError("--progress json and -o - both want standard output")
     chosen = preset()
     target = _target(output, chosen)
+    record = record or (chosen.run.record and target not in ("-", NO_OUTPUT))
     if is_batch(sources, target, watch=watch):
         if forecast or target in ("-", NO_OUTPUT):
             raise PresetError("several files need a folder: -o DIR/; and no --forecast")

@@ -266,6 +266,9 @@ class RunConfig:
     """On a CUDA device, also what no test has run on one yet: kernels of our own, steps captured
     as graphs, pictures that stay on the device from the decoder to the encoder."""
 
+    record: bool = False
+    """Whether the command line writes what was done beside the output, as `--record` does."""
+
     def __post_init__(self) -> None:
         if not all(self.devices):
             raise ValueError(
