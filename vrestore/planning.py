@@ -326,9 +326,7 @@ def make_plan(
         tiles=tiles,
         span=span,
         memory=(
-            _memory(
-                preset, info, model, size, form, output, fields, shots, device, abreast
-            )
+            _memory(preset, info, model, size, form, output, fields, shots, device, abreast)
             if tiles is None or kind is None
             else _tiled_memory(info, model, size, form, kind, tiles)
         ),

@@ -27,9 +27,7 @@ DEVICE, PRECISION = "device", "precision"
 _SAMPLES, _SAMPLE_BYTES = 16, 65536
 """Places of a source that are read: its header and index are among them."""
 
-_APART = frozenset(
-    {"run.device", "run.threads", "run.memory", "run.device_memory", "run.record"}
-)
+_APART = frozenset({"run.device", "run.threads", "run.memory", "run.device_memory", "run.record"})
 """Settings that count by what came of them, or not at all."""
 
 _FILES = ("cuts.file", "cuts.shots")
