@@ -208,9 +208,10 @@ class TemporalRestorer:
 
     def _flows(self, first: Pyramid, second: Pyramid) -> Tensor:
         """(N, 2, h, w) on the grid, from each first picture to its second."""
-        if self._fused is None:
-            return self._cell.align(first, second)[-1]
-        return self._fused.flows(first, second)
+        if self._fused is not None:
+            return self._fused.flows(first, second)
+        flows: Tensor = self._cell.align(first, second)[-1]
+        return flows
 
     def _narrow(self, frame: Frame, rows: int, error: BaseException) -> None:
         """Halves the bands from this frame on.  Raises DeviceError where that cannot help."""
