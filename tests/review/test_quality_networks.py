@@ -51,6 +51,17 @@ def published(package: str, name: str) -> Path:
     return folder / f"{name}.param"
 
 
+def test_x4plus_takes_part_where_it_is_installed_and_only_at_four():
+    published(originals.REALESRGAN, "REALESRGAN_X4PLUS_UP4X")
+    pytest.importorskip("ncnn")
+    (method,) = originals.dear()
+    assert method.scales == (4,)
+    case = clean("x", moving(1, 64, 80), 4)
+    (luma,) = method(case).luma
+    assert luma.shape == (64, 80)
+    assert psnr(luma, case.truth[0]) > 20.0
+
+
 @pytest.mark.parametrize(
     ("package", "name"),
     [

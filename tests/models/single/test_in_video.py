@@ -113,3 +113,42 @@ def test_a_run_with_a_level_that_is_not_there_fails_before_it_writes(sample: Pat
     with pytest.raises(PresetError, match="levels 0, 3"):
         vrestore.restore(str(sample), str(output), preset="plain", overrides=wanted)
     assert list(tmp_path.iterdir()) == []
+
+
+def two_scenes(path: Path, cut: int, count: int) -> None:
+    """A lossless clip of two slowly sliding pictures, the second from frame `cut` on."""
+    rng = np.random.default_rng(7)
+    wide = [
+        np.kron(rng.integers(40, 220, (8, 16), dtype=np.uint8), np.ones((8, 8), np.uint8))
+        for _ in range(2)
+    ]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv444p"
+        for t in range(count):
+            luma = wide[t >= cut][:, t : t + 96]
+            planes = np.stack([luma, np.roll(luma, 5, 1) // 4 + 96, np.full_like(luma, 128)])
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format="yuv444p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@pytest.mark.slow
+def test_a_steadied_shot_is_what_it_would_be_if_the_film_began_with_it(tmp_path: Path):
+    """No ghost at a hard cut, from the command line: the same codes as without what was before."""
+    needs(REALESRGAN)
+    source, cut, count = tmp_path / "in.mkv", 5, 9
+    two_scenes(source, cut, count)
+    made = {}
+    runs = {"whole": ["--steady"], "begun": ["--steady", "--frames", f"{cut}:{count}"], "bare": []}
+    for name, words in runs.items():
+        output = tmp_path / f"{name}.mkv"
+        line = [str(source), "-o", str(output), "-Z", "plain", "-n", "realesr-animevideov3"]
+        assert main(["run", *line, "-s", "2", "--encoder", "ffv1", *words]) == 0
+        with av.open(str(output)) as container:
+            made[name] = [f.to_ndarray() for f in container.decode(video=0)]
+    assert len(made["whole"]) == count and len(made["begun"]) == count - cut
+    for whole, begun in zip(made["whole"][cut:], made["begun"], strict=True):
+        assert np.array_equal(whole, begun)
+    # And within a shot the steadier does something that what was before has a part in.
+    assert not np.array_equal(made["whole"][cut - 1], made["bare"][cut - 1])
