@@ -195,7 +195,7 @@ def _network(
     )
     model: Op[Frame, Frame] = built
     abreast = 1 if plan.output is None else plan.abreast
-    if abreast > 1:
+    if isinstance(built, ImageRestorer) and abreast > 1:
         model = Abreast(book.of(built), abreast, max(1, plan.threads.torch // abreast))
     elif isinstance(built, TemporalRestorer | ImageRestorer | Steadier | Turned):
         model = Threaded(book.of(built), plan.threads.torch)

@@ -47,7 +47,7 @@ def planes(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_the_exported_step_gives_what_torch_gives_at_other_sizes_too(
     make_cell: Callable[..., Cell], make_frames: Callable[..., list[Frame]]
 ):
@@ -64,8 +64,8 @@ def test_the_exported_step_gives_what_torch_gives_at_other_sizes_too(
         min_size=16, multiple_of=2,
     )  # fmt: skip
     # Below 384 less far is searched for a motion of the whole, above 538 the regions grow.
-    for width, height in ((386, 390), (96, 50), (16, 24), (626, 602)):
-        frames = [_colored(f, left) for f in make_frames(4, width, height, YUV420, speed=3)]
+    for width, height in ((16, 24), (96, 50), (626, 602)):
+        frames = [_colored(f, left) for f in make_frames(3, width, height, YUV420, speed=3)]
         frames[1] = _flashed(frames[1])
         op = TemporalRestorer(
             spec, cell, SCALE, strength=0.6, tile=0, dtype=torch.float32, device=torch.device("cpu")

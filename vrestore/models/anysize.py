@@ -6,6 +6,8 @@ slices, blocks and grids by Python's numbers, which a trace would write down onc
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -83,5 +85,8 @@ def regions_of_any_size(spot: Tensor) -> Tensor:
 
 def _membership(length: Tensor, block: Tensor) -> Tensor:
     """(blocks, length): 1 where a place lies in a block."""
-    places, blocks = torch.arange(length), torch.arange((length + block - 1) // block)
-    return (places // block == blocks[:, None]).float()
+    blocks = (length + block - 1) // block
+    # Ends that are tensors are computed by a trace; torch's types know only numbers.
+    number: Any = torch.arange
+    member: Tensor = number(length) // block == number(blocks)[:, None]
+    return member.float()

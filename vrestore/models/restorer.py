@@ -215,9 +215,8 @@ def _single_image(
     """A model of others, turned and with the steadier where that is asked for."""
     tile = None if config.tile == "auto" else config.tile
     net = _picture_net(spec, scale, config.denoise, device)
-    inner: ImageRestorer | Turned = ImageRestorer(spec, net, tile=tile)
-    if config.tta:
-        inner = Turned(inner)
+    bare = ImageRestorer(spec, net, tile=tile)
+    inner = Turned(bare) if config.tta else bare
     return Steadier(inner, shipped_aligner().to(device)) if config.steady else inner
 
 
