@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from vrestore.models.shortage import is_shortage
+from vrestore.shortage import is_shortage
 
 __all__ = ["Recorder", "Tapes", "record_graph"]
 
