@@ -52,13 +52,13 @@ from vrestore.treatments import Treatments
 __all__ = ["JobPlan", "MemoryPlan", "Plan", "make_plan", "needs_ycbcr", "tuned_keys"]
 
 _MIB = 2**20
-_PROGRAM_BYTES = 420 * _MIB
+_PROGRAM_BYTES = 340 * _MIB
 """Resident memory of Python with torch and FFmpeg before the first frame."""
 
 _DECODER_FRAMES = 12
 """Reference and in-flight pictures of a decoder with a few threads."""
 
-_NETWORK_BYTES = 96 * _MIB
+_NETWORK_BYTES = 32 * _MIB
 """What torch takes for the first network it runs, whatever the picture's size."""
 
 _QUEUES_BYTES = 512 * _MIB

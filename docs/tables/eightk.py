@@ -26,6 +26,9 @@ from vrestore.io.testclip import write_test_clip
 
 SIZES = ((7680, 4320), (8192, 4320), (4320, 7680))
 ENCODERS = {"libx265": "ultrafast", "libsvtav1": "12"}
+TAGS = ("--in-matrix", "709", "--in-primaries", "709", "--in-transfer", "709")
+"""Of the made clip, which has none; in the result 1, 1, 1, and 1 for limited range."""
+
 PICTURE = 35_651_584
 """Luma samples that level 6 allows in a picture, in both standards; level 5 a quarter of it."""
 
@@ -57,7 +60,7 @@ def measured(folder: Path, size: tuple[int, int], encoder: str, frames: int) -> 
     command = [
         sys.executable, "-m", "vrestore", "run", str(source), "-o", str(output), "-y",
         "-Z", "plain", "-n", "resize", "-s", "2", "--encoder", encoder,
-        "--encoder-preset", ENCODERS[encoder], "--progress", "json",
+        "--encoder-preset", ENCODERS[encoder], "--progress", "json", *TAGS,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     facts = json.loads(done.stdout.splitlines()[-1])
@@ -70,7 +73,7 @@ def measured(folder: Path, size: tuple[int, int], encoder: str, frames: int) -> 
         tags = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
         decoded = [(f.width, f.height) for f in file.decode(stream)]
     least = least_level(width, height, rate)
-    good = decoded == [size] * frames and 2 not in tags[:3] and float(level) >= float(least)
+    good = decoded == [size] * frames and tags == (1,) * 4 and float(level) >= float(least)
     return {
         "size": f"{width}x{height}",
         "encoder": encoder,
@@ -87,13 +90,17 @@ def measured(folder: Path, size: tuple[int, int], encoder: str, frames: int) -> 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=2)
+    parser.add_argument("--sizes", default=",".join(f"{w}x{h}" for w, h in SIZES))
+    parser.add_argument("--encoders", default=",".join(ENCODERS))
     args = parser.parse_args()
+    sizes = [tuple(map(int, size.split("x"))) for size in args.sizes.split(",")]
+    encoders = args.encoders.split(",")
     bad = False
-    for number, size in enumerate(SIZES):
+    for number, size in enumerate(sizes):
         with tempfile.TemporaryDirectory() as folder:
-            for encoder in ENCODERS:
+            for encoder in encoders:
                 row = measured(Path(folder), size, encoder, args.frames)
-                if not number and encoder == next(iter(ENCODERS)):
+                if not number and encoder == encoders[0]:
                     print(f"| {' | '.join(row)} |\n|{'---|' * len(row)}")
                 print(f"| {' | '.join(row.values())} |", flush=True)
                 bad |= row["good"] != "yes"
