@@ -4,8 +4,14 @@ from __future__ import annotations
 
 __all__ = ["is_shortage"]
 
-_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
-"""What torch's allocators say in a RuntimeError, on the devices and systems that are known."""
+_WORDS = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "can't start new thread",
+)
+"""What torch's allocators, and Python's threads, say in a RuntimeError, on the devices and systems
+that are known."""
 
 
 def is_shortage(error: BaseException) -> bool:

@@ -383,10 +383,10 @@ def kernel_kills(lab: Lab) -> Told:
         group.rmdir()
 
 
-@fault("memory ends: allocations fail (prlimit --as in the middle)")
+@fault("memory ends: allocations fail (prlimit --as before the first segment)")
 def address_space(lab: Lab) -> Told:
     process = lab.start()
-    lab.wait(process, lab.segment(1))
+    lab.wait(process, lab.job / "journal")
     status = Path(f"/proc/{process.pid}/status").read_text()
     size = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmSize"))
     # Less than it has: whatever it asks for from now on is refused.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vrestore.errors import DeviceError, InputError
+from vrestore.io.sequence import find_sequence
 from vrestore.jobs import sending
-from vrestore.jobs.sending import SourceKeeper
+from vrestore.jobs.sending import Shipment, SourceKeeper
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +45,49 @@ def test_pieces_make_the_same_files_in_whatever_order_they_come(
         assert (folder / file.name).read_bytes() == file.read_bytes()
     keeper.remove()
     assert sorted(tmp_path.iterdir()) == files
+
+
+class Nearby:
+    """A double for Ray's handle of a keeper: calls it here and at once."""
+
+    def __init__(self, keeper: SourceKeeper) -> None:
+        for name in ("begin", "take", "remove"):
+            setattr(self, name, Called(getattr(keeper, name)))
+
+
+class Called:
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._method = method
+
+    def remote(self, *words: Any) -> Reply:
+        return Reply(self._method(*words))
+
+
+class Reply:
+    def __init__(self, said: Any) -> None:
+        self.said = said
+
+
+@pytest.mark.parametrize("given", ["one.mkv", "frames/%03d.png", "frames"])
+def test_what_arrives_is_found_by_a_name_of_the_same_kind(tmp_path: Path, given: str) -> None:
+    (tmp_path / "frames").mkdir()
+    files = [tmp_path / "frames" / f"{number:03d}.png" for number in range(5)]
+    if given == "one.mkv":
+        files = [tmp_path / "one.mkv"]
+    for number, file in enumerate(files):
+        file.write_bytes(bytes([number]) * 9)
+    source = str(tmp_path / given)
+    shipment = Shipment(Nearby(SourceKeeper()), source, files)
+    while shipment.at is None:
+        reply = next(iter(shipment.on_the_way))
+        shipment.go_on(reply, reply.said)
+    assert shipment.share == 1 and not shipment.at.startswith(source)
+    there = [Path(shipment.at)]
+    if given != "one.mkv":
+        found = find_sequence(shipment.at)
+        there = [found.path(number) for number in range(found.count)]
+    assert [file.name for file in there] == [file.name for file in files]
+    assert [file.read_bytes() for file in there] == [file.read_bytes() for file in files]
 
 
 def test_what_a_killed_keeper_left_goes_and_what_a_living_one_holds_stays(tmp_path: Path) -> None:
