@@ -98,7 +98,7 @@ FLAGS: tuple[Flag, ...] = (
         name="--tta",
         key="restore.tta",
         value=True,
-        help="Average over eight turns of each picture: a little better, eight times the time.",
+        help="Average over eight turns of each picture, at eight times the time.",
     ),
     Flag(
         name="--scale",
