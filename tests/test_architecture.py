@@ -39,6 +39,7 @@ LAYERS = (
         "setting_type",
         "shotlist",
         "stillplan",
+        "memoryplan",
         "stills",
         "survey",
         "treatments",

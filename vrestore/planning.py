@@ -13,30 +13,27 @@ from pathlib import PurePath
 
 from vrestore.devicepath import DevicePath, on_device
 from vrestore.diagnose.values import Diagnosis
-from vrestore.errors import DeviceError, PlanError
+from vrestore.errors import PlanError
 from vrestore.fieldplan import FieldPlan, choose_fields
 from vrestore.io.encode import VideoTarget
 from vrestore.io.encoders import Kind
 from vrestore.io.losses import Loss, require_lossless
 from vrestore.io.output import OutputPlan, plan_output
-from vrestore.io.stillkinds import STILL_KINDS, StillKind
+from vrestore.io.stillkinds import STILL_KINDS
 from vrestore.io.trim import Span
 from vrestore.media import ColorModel, FieldOrder, MediaInfo, SampleFormat
+from vrestore.memoryplan import MemoryPlan, plan_memory, plan_tiled_memory
 from vrestore.models import registry
-from vrestore.models.footprint import Footprint
-from vrestore.models.needs import frames_abreast, network_bytes
-from vrestore.models.nets import ARCHITECTURES
+from vrestore.models.needs import frames_abreast
 from vrestore.models.registry import ModelSpec
-from vrestore.models.restorer import RestoreConfig, device_class, working_dtype
+from vrestore.models.restorer import RestoreConfig, device_class
 from vrestore.ops.bars import BarsFound
 from vrestore.ops.cadence import Cadence
 from vrestore.ops.color import ColorChoice, resolve_video, target_color
 from vrestore.ops.size import SizePlan, plan_size
 from vrestore.plantext import plan_lines
 from vrestore.preset import Preset
-from vrestore.runtime.channel import depth_for
 from vrestore.runtime.device import Device, select_device
-from vrestore.runtime.posix import physical_memory_bytes
 from vrestore.runtime.threads import ThreadBudget
 from vrestore.shotlist import ShotList
 from vrestore.stillplan import (
@@ -45,64 +42,12 @@ from vrestore.stillplan import (
     require_possible,
     still_format,
     still_losses,
-    tiled_bytes,
 )
 from vrestore.treatments import Treatments
 
 __all__ = ["JobPlan", "MemoryPlan", "Plan", "make_plan", "needs_ycbcr", "tuned_keys"]
 
 _MIB = 2**20
-_PROGRAM_BYTES = 340 * _MIB
-"""Resident memory of Python with torch and FFmpeg before the first frame."""
-
-_DECODER_FRAMES = 12
-"""Reference and in-flight pictures of a decoder with a few threads."""
-
-_NETWORK_BYTES = 32 * _MIB
-"""What torch takes for the first network it runs, whatever the picture's size."""
-
-_QUEUES_BYTES = 512 * _MIB
-"""What the queues may hold where nobody says: 8 frames each up to 4K, 2 or 3 at 8K."""
-
-_UNIT_FRAMES = 3
-"""float32 frames alive at once inside the restoring stage: before, after, and on the way."""
-
-_TUNING_BYTES, _TUNING_FRAMES = 256 * 2**20, 48
-"""What is held while a shot's first frames are read, at most."""
-
-_FIELD_FRAMES = 6
-"""Code value frames that a deinterlacer holds: three copies in, two results, one waiting."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryPlan:
-    """What a run is expected to need, in bytes."""
-
-    depth: int
-    """Frames that each channel may hold."""
-
-    channels: int
-    decoder: int
-    encoder: int
-    """The codecs' own delay: pictures they hold back."""
-
-    work: int
-    """Frames in floating point inside the stages."""
-
-    network: int = 0
-    """What our own networks take on their device."""
-
-    network_apart: bool = False
-    """Whether that device has memory of its own."""
-
-    rows: int | None = None
-    """Luma rows of the network's bands where the budget asks for narrower ones than its own."""
-
-    @property
-    def total(self) -> int:
-        """Of the machine's memory."""
-        here = self.channels + self.decoder + self.encoder + self.work
-        return _PROGRAM_BYTES + here + (0 if self.network_apart else self.network)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,9 +271,21 @@ def make_plan(
         tiles=tiles,
         span=span,
         memory=(
-            _memory(preset, info, model, size, form, output, fields, shots, device, abreast)
+            plan_memory(
+                preset,
+                info,
+                model,
+                size,
+                form,
+                output,
+                fields,
+                device,
+                tuned=tuned_keys(shots),
+                looks_ahead=shots is None,
+                abreast=abreast,
+            )
             if tiles is None or kind is None
-            else _tiled_memory(info, model, size, form, kind, tiles)
+            else plan_tiled_memory(info, model, size, form, kind, tiles)
         ),
         job=_job(preset, info, output),
         losses=losses,
@@ -448,106 +405,6 @@ def _seconds(preset: Preset, info: MediaInfo) -> Fraction | None:
     if length is None:
         return None if stop_time is None else stop_time - start
     return max(Fraction(0), min(stop_time or length, length) - start)
-
-
-def _memory(
-    preset: Preset,
-    info: MediaInfo,
-    model: ModelSpec,
-    size: SizePlan,
-    form: SampleFormat,
-    output: OutputPlan | None,
-    fields: FieldPlan,
-    shots: ShotList | None,
-    device: Device,
-    abreast: int,
-) -> MemoryPlan:
-    """Depths and bands that the budgets allow, and the sum of everything.
-
-    Raises DeviceError where the network does not fit into `run.device_memory` in any bands.
-    """
-    video = info.video
-    code_in = video.format.frame_bytes(video.width, video.height)
-    code_out = form.frame_bytes(*size.output)
-    unit_in = video.format.frame_bytes(video.width, video.height, bytes_per_sample=4)
-    unit_out = form.frame_bytes(*size.output, bytes_per_sample=4)
-    decoder = _DECODER_FRAMES * code_in
-    held = 0 if output is None else output.choice.spec.held_bytes(form, *size.output)
-    work = _UNIT_FRAMES * (unit_in + unit_out)
-    work += _FIELD_FRAMES * code_in if fields.works else 0
-    around = Treatments(preset, (video.width, video.height), tuned=tuned_keys(shots))
-    work += unit_in * around.held
-    if preset.cuts.tune and shots is None:
-        work += min(_TUNING_BYTES, _TUNING_FRAMES * code_in)
-    work += _NETWORK_BYTES if model.weights is not None else 0
-    work += network_bytes(
-        model, size.network_scale, preset.restore, video.height, video.width, abreast=abreast
-    )
-    fixed = _PROGRAM_BYTES + decoder + held + work
-    budget = preset.run.memory_bytes
-    network, rows = 0, None
-    if model.arch in ARCHITECTURES:
-        host = budget or physical_memory_bytes() or 8 * 2**30
-        network, rows = _network(preset, info, model, size, device, max(0, host - fixed))
-    apart = device.kind != "cpu"
-    fixed += 0 if apart else network
-    if budget is None:
-        budget = min((physical_memory_bytes() or 8 * 2**30) // 2, fixed + _QUEUES_BYTES)
-    depth = depth_for(code_in + code_out, max(0, budget - fixed), 1)
-    return MemoryPlan(
-        depth=depth,
-        channels=depth * (code_in + code_out),
-        decoder=decoder,
-        encoder=held,
-        work=work,
-        network=network,
-        network_apart=apart,
-        rows=rows,
-    )
-
-
-def _network(
-    preset: Preset, info: MediaInfo, model: ModelSpec, size: SizePlan, device: Device, host: int
-) -> tuple[int, int | None]:
-    """What one of our networks takes, and luma rows of its bands where they have to be narrower
-    than its own; `host` is what the machine's memory has left for it."""
-    video, config = info.video, preset.restore
-    footprint = Footprint(
-        spec=model,
-        scale=size.network_scale,
-        format=video.format,
-        height=video.height,
-        width=video.width,
-        dtype=working_dtype(model, config.precision, device.torch_device),
-    )
-    if config.tile != "auto":
-        return footprint.bytes(config.tile or None), None
-    told = preset.run.device_memory_bytes
-    budget = host if device.kind == "cpu" else device.memory_bytes or host
-    if told is not None:
-        budget = told if device.kind != "cpu" else min(told, host)
-    rows = footprint.rows_within(budget)
-    needed = footprint.bytes(rows or footprint.own_rows)
-    if told is not None and needed > told:
-        raise DeviceError(
-            f"run.device_memory = {preset.run.device_memory} is too little for {video.width}x"
-            f"{video.height} with {model.name} x{size.network_scale}, which takes "
-            f"{needed / 2**20:.0f} MiB even in the narrowest bands"
-        )
-    return needed, rows
-
-
-def _tiled_memory(
-    info: MediaInfo,
-    model: ModelSpec,
-    size: SizePlan,
-    form: SampleFormat,
-    kind: StillKind,
-    tiles: StillTiles,
-) -> MemoryPlan:
-    work = tiled_bytes(info, model, size, form, kind, tiles)
-    network = 0 if model.weights is None else _NETWORK_BYTES
-    return MemoryPlan(depth=1, channels=0, decoder=0, encoder=0, work=work + network)
 
 
 def _is_reference(model: ModelSpec) -> bool:
