@@ -383,14 +383,15 @@ def kernel_kills(lab: Lab) -> Told:
         group.rmdir()
 
 
-@fault("memory ends: allocations fail (prlimit --as before the first segment)")
+@fault("address space limited to half of what the run has, in the middle (`prlimit`)")
 def address_space(lab: Lab) -> Told:
     process = lab.start()
-    lab.wait(process, lab.job / "journal")
+    lab.wait(process, lab.segment(1))
     status = Path(f"/proc/{process.pid}/status").read_text()
     size = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmSize"))
     # Less than it has: whatever it asks for from now on is refused.
     subprocess.run(["prlimit", f"--pid={process.pid}", f"--as={size << 9}"], check=True)
+    lab.again = False
     return lab.end(process)
 
 
