@@ -227,7 +227,7 @@ def matrix(seen: Sequence[Row]) -> None:
     told: dict[str, Counter[str]] = defaultdict(Counter)
     tried = Counter(row["damage"] for row in seen)
     for row in seen:
-        told[row["damage"]].update(findings(row))
+        told[row["damage"]].update(list(findings(row)))
     columns = list(dict.fromkeys(n for c in told.values() for n in c))
     print("\n| damage | clips | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 2) + "|")
