@@ -253,6 +253,11 @@ class FieldOrder(Enum):
     TOP_FIRST = "tff"
     BOTTOM_FIRST = "bff"
 
+    @property
+    def has_fields(self) -> bool:
+        """Whether it says which of two fields is the first."""
+        return self in (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:

@@ -39,7 +39,7 @@ _SQUARE_SD = {(720, 576), (720, 480), (704, 576), (704, 480), (720, 486)}
 def fields(cadence: Cadence) -> dict[str, Finding]:
     """ "field order", "cadence" and "duplicates"."""
     severity, says = CADENCES[cadence.kind]
-    scanned = cadence.order in (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST)
+    scanned = cadence.order.has_fields
     order = "top field first" if cadence.order is FieldOrder.TOP_FIRST else "bottom field first"
     wrong = scanned and not cadence.flags_agree
     if not scanned:

@@ -14,7 +14,7 @@ from vrestore.errors import InputError
 from vrestore.io.decode import DecodeConfig, Decoder
 from vrestore.io.glance import glance
 from vrestore.io.probe import ProbeOptions, probe
-from vrestore.media import ColorSpec, FieldOrder, Frame, MediaInfo
+from vrestore.media import ColorSpec, Frame, MediaInfo
 from vrestore.ops.bars import BarProfile, BarsFound, find_bars, profile
 from vrestore.ops.cadence import Cadence, FieldSurvey, survey_fields
 from vrestore.ops.color import ColorConfig, resolve_video
@@ -122,7 +122,7 @@ def examine(
     def frames() -> Iterator[Frame]:
         return _frames(info, config, color, window=window, whole=whole)
 
-    flagged = info.video.field_order in _SCANNED
+    flagged = info.video.field_order.has_fields
     if flagged:
         cadence = survey_fields(frames())
         tally = _Tally(None)
@@ -147,9 +147,6 @@ def examine(
         shots=tally.shots,
         frames=tally.frames,
     )
-
-
-_SCANNED = (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST)
 
 
 def _apart(cadence: Cadence) -> bool:

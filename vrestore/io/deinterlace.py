@@ -35,7 +35,6 @@ _FILTERS = ("bwdif", "yadif")
 _ORDERS: Mapping[str, FieldOrder] = MappingProxyType(
     {"tff": FieldOrder.TOP_FIRST, "bff": FieldOrder.BOTTOM_FIRST}
 )
-_SCANNED = tuple(_ORDERS.values())
 _KNOWN_AS: Mapping[str, tuple[str, str | None]] = MappingProxyType(
     {"bwdif": ("bob", "bwdif"), "yadif": ("same-rate", "yadif"), "decomb": ("same-rate", None)}
 )
@@ -94,7 +93,7 @@ class Deinterlacing:
 
     def order_of(self, frame: Frame) -> FieldOrder:
         """TOP_FIRST or BOTTOM_FIRST for a frame to be deinterlaced, else PROGRESSIVE."""
-        flagged = frame.field_order in _SCANNED
+        flagged = frame.field_order.has_fields
         if self.order is FieldOrder.PROGRESSIVE or (not flagged and not self.every):
             return FieldOrder.PROGRESSIVE
         return self.order or (frame.field_order if flagged else self.fallback)
@@ -122,7 +121,7 @@ def choose_deinterlacing(
     filter does not take its pictures.
     """
     mode, named = _KNOWN_AS.get(config.mode, (config.mode, None))
-    flagged = video.field_order in _SCANNED
+    flagged = video.field_order.has_fields
     whole = Deinterlacing(rate=1, order=FieldOrder.PROGRESSIVE) if flagged or marked else None
     if mode == "off" or (is_still and mode == "auto"):
         return whole if marked else None
@@ -133,7 +132,7 @@ def choose_deinterlacing(
             return whole
         if measured is FieldOrder.UNKNOWN and not flagged:
             return None
-    seen = measured in _SCANNED
+    seen = measured.has_fields
     asked = _ORDERS.get(config.order)
     # Film has a combed frame here and there, at a cut; two pictures of it would only stutter.
     film = mode == "auto" and measured is FieldOrder.PROGRESSIVE

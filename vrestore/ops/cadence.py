@@ -127,7 +127,7 @@ class Cadence:
         )
 
     def __str__(self) -> str:
-        order = f" {self.order.value}" if self.order in _SCANNED else ""
+        order = f" {self.order.value}" if self.order.has_fields else ""
         seen = ", ".join(f"{share:.0%} {name}" for name, share in self.shares.items() if share)
         repeats = f"; {self.duplicates:.0%} repeats" if self.duplicates else ""
         return (
@@ -267,7 +267,7 @@ def _named(runs: _Runs, flags: Counter[FieldOrder], times: _Steps) -> Cadence:
         shares=MappingProxyType(shares),
         duplicates=round(duplicates, 4),
         flagged=flagged,
-        flags_agree=order not in _SCANNED or (flagged > 0.5 and usual_flag is order),
+        flags_agree=not order.has_fields or (flagged > 0.5 and usual_flag is order),
         evidence=tuple(sorted(step.seen.index for step in loudest if step.seen.weight > 0)),
     )
 
