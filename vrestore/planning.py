@@ -45,7 +45,7 @@ from vrestore.stillplan import (
 )
 from vrestore.treatments import Treatments
 
-__all__ = ["JobPlan", "MemoryPlan", "Plan", "make_plan", "needs_ycbcr", "tuned_keys"]
+__all__ = ["JobPlan", "MemoryPlan", "Plan", "make_plan", "needs_ycbcr", "placed", "tuned_keys"]
 
 _MIB = 2**20
 
@@ -232,13 +232,6 @@ def make_plan(
             target=replace(output.target, color=output_color.tag),
             choice=replace(output.choice, color=output_color.tag),
         )
-    path_on_device = None
-    if output is not None:
-        around = Treatments(preset, (video.width, video.height), tuned=tuned_keys(shots))
-        path_on_device, output = on_device(
-            device, preset, info, model, size, bars, fields, around.idle,
-            (source_color.working, output_color.working), output,
-        )  # fmt: skip
     span = _span(preset, info)
     losses = () if output is None else output.losses
     tiles = None
@@ -251,7 +244,7 @@ def make_plan(
     if preset.streams.strict:
         require_lossless(losses)
     abreast = frames_abreast(model, preset.restore, device.torch_device, threads.torch)
-    return Plan(
+    plan = Plan(
         info=info,
         path=path,
         preset=preset,
@@ -266,7 +259,7 @@ def make_plan(
         source_color=source_color,
         output_color=output_color,
         output=output,
-        path_on_device=path_on_device,
+        path_on_device=None,
         format=form,
         tiles=tiles,
         span=span,
@@ -299,6 +292,20 @@ def make_plan(
             *(() if output is None else output.streams.notes),
         ),
     )
+    return placed(plan, device)
+
+
+def placed(plan: Plan, device: Device) -> Plan:
+    """The plan on a device, with the hand-overs that it has there."""
+    if plan.output is None:
+        return replace(plan, device=device)
+    video = plan.info.video
+    around = Treatments(plan.preset, (video.width, video.height), tuned=tuned_keys(plan.shots))
+    path, output = on_device(
+        device, plan.preset, plan.info, plan.model, plan.size, plan.bars, plan.fields, around.idle,
+        (plan.source_color.working, plan.output_color.working), plan.output,
+    )  # fmt: skip
+    return replace(plan, device=device, path_on_device=path, output=output)
 
 
 def tuned_keys(shots: ShotList | None) -> frozenset[str]:
@@ -316,7 +323,7 @@ def _field_notes(info: MediaInfo, fields: FieldPlan) -> Iterator[str]:
     order = info.video.field_order
     if fields.cadence is not None and fields.cadence.confidence:
         yield f"the pictures show: {fields.cadence}"
-    if not fields.progressive and order in (FieldOrder.TOP_FIRST, FieldOrder.BOTTOM_FIRST):
+    if not fields.progressive and order.has_fields:
         yield (
             f"the source is interlaced ({order.value}) and its fields stay woven; "
             "--deinterlace auto makes a whole picture of each"

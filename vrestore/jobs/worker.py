@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from vrestore.assembly import PACKETS
-from vrestore.devicepath import on_device
 from vrestore.errors import InputError, VRestoreError
 from vrestore.jobs.entries import Made
 from vrestore.jobs.fingerprint import conditions
@@ -26,14 +25,13 @@ from vrestore.jobs.segments import Segment
 from vrestore.jobs.trial import make_trial
 from vrestore.models import registry
 from vrestore.models.restorer import device_class
-from vrestore.planning import Plan, tuned_keys
+from vrestore.planning import Plan, placed
 from vrestore.review.witness import Sighting
-from vrestore.runtime.device import Device, select_device
+from vrestore.runtime.device import select_device
 from vrestore.runtime.pipeline import stream
 from vrestore.runtime.pool import BufferPool
 from vrestore.runtime.posix import tune_process
 from vrestore.runtime.threads import torch_threads
-from vrestore.treatments import Treatments
 
 __all__ = ["Advanced", "Delivered", "Failed", "Greeting", "Lacking", "SegmentWorker", "Tried"]
 
@@ -100,19 +98,6 @@ def _unproxied(mapping: MappingProxyType[Any, Any]) -> tuple[Any, ...]:
 copyreg.pickle(MappingProxyType, _unproxied)
 
 
-def _moved(plan: Plan, device: Device) -> Plan:
-    """The plan on another device."""
-    if plan.output is None:
-        return replace(plan, device=device)
-    video = plan.info.video
-    around = Treatments(plan.preset, (video.width, video.height), tuned=tuned_keys(plan.shots))
-    path, output = on_device(
-        device, plan.preset, plan.info, plan.model, plan.size, plan.bars, plan.fields, around.idle,
-        (plan.source_color.working, plan.output_color.working), plan.output,
-    )  # fmt: skip
-    return replace(plan, device=device, path_on_device=path, output=output)
-
-
 class SegmentWorker:
     """Makes segments on one device, in a process of its own."""
 
@@ -132,7 +117,7 @@ class SegmentWorker:
                 self._given.preset.restore.model, device_class(device.torch_device)
             )
             info = replace(self._given.info, path=source or self._given.info.path)
-            self._plan = _moved(replace(self._given, info=info, model=found), device)
+            self._plan = placed(replace(self._given, info=info, model=found), device)
             return Greeting(conditions=conditions(self._plan), pid=os.getpid())
         except InputError:
             return Lacking(machine=_machine())
