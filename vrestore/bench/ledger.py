@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
 from typing import Any
 
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from vrestore.bench.roofline import tensors_in
 
 __all__ = ["Ledger"]
 
@@ -29,7 +29,7 @@ class Ledger(TorchDispatchMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        for tensor in _tensors((result,)):
+        for tensor in tensors_in((result,)):
             storage: Any = tensor.untyped_storage()
             if storage._cdata not in self._known:
                 self._enter(storage)
@@ -45,11 +45,3 @@ class Ledger(TorchDispatchMode):
     def _leave(self, key: int, size: int) -> None:
         self._known.discard(key)
         self.live -= size
-
-
-def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, tuple | list):
-            yield from _tensors(value)

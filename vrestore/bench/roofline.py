@@ -22,7 +22,7 @@ from vrestore.media import Frame
 from vrestore.runtime.stage import Op
 from vrestore.runtime.threads import torch_threads
 
-__all__ = ["Peaks", "Roofline", "peaks", "roofline"]
+__all__ = ["Peaks", "Roofline", "peaks", "roofline", "tensors_in"]
 
 _MATRIX, _COPY = 1536, 64 * 2**20
 """Side of the matrices; numbers copied."""
@@ -81,8 +81,8 @@ class _Counter(TorchDispatchMode):
             return result
         formula = flop_registry.get(func.overloadpacket)
         macs = 0 if formula is None else int(formula(*args, **(kwargs or {}), out_val=result)) // 2
-        moved = sum(t.numel() * t.element_size() for t in _tensors((*args, result)))
-        half = any(t.dtype in (torch.bfloat16, torch.float16) for t in _tensors(args))
+        moved = sum(t.numel() * t.element_size() for t in tensors_in((*args, result)))
+        half = any(t.dtype in (torch.bfloat16, torch.float16) for t in tensors_in(args))
         peak = self._limits.macs if half else self._limits.macs_fp32
         self.count.macs += macs
         self.count.bytes += moved
@@ -91,12 +91,13 @@ class _Counter(TorchDispatchMode):
         return result
 
 
-def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:
+def tensors_in(values: Sequence[Any]) -> Iterator[Tensor]:
+    """All tensors among arguments or results, in lists and tuples too."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
         elif isinstance(value, tuple | list):
-            yield from _tensors(value)
+            yield from tensors_in(value)
 
 
 def peaks(dtype: torch.dtype, threads: int) -> Peaks:
