@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vrestore.models.kernels.codes import Packing
-from vrestore.models.kernels.enlarge import coded, peak, side
+from vrestore.models.kernels.enlarge import coded, coding
 from vrestore.models.kernels.gather import box
 from vrestore.models.kernels.sampling import BLOCK, flow_at, sharp
 from vrestore.models.nets.fusion import LEARNED_AT_MOST, PREVIOUS_AT_MOST, OutputBlend
@@ -153,15 +153,11 @@ def blend(
     h, w = size.shape
     height, width = 2 * h * scale, 2 * w * scale
     out = torch.empty_like(new)
-    gain, zero = (1.0, 0.0) if packing is None else packing.codes.target[0]
-    tile = None if packing is None else packing.tile
+    numbers, constants = coding(packing, 0, size)
     _blend_kernel[(triton.cdiv(height * width, BLOCK),)](
         new, change, logits, head, features_, size, net.bias, net.steepness, out,
         out if codes is None else codes, head.shape[1], head.shape[1] - (2 * scale) ** 2,
-        gain, zero, 0.0 if packing is None else peak(packing),
-        size if tile is None else tile,
-        size if packing is None or packing.places is None else packing.places, h, w,
-        s=scale, CODES=codes is not None, DITHER=tile is not None, SIDE=side(packing),
+        *numbers, h, w, s=scale, CODES=codes is not None, **constants,
         BLOCK=BLOCK, enable_fp_fusion=False,
     )  # fmt: skip
     return out

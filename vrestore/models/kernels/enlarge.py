@@ -12,7 +12,7 @@ from vrestore.models.kernels.codes import Packing
 from vrestore.models.kernels.sampling import BLOCK, magnified, rounded
 from vrestore.models.nets.grid import Picture
 
-__all__ = ["Surface", "coded", "enlarge_chroma", "enlarge_luma", "peak", "side", "surface_in"]
+__all__ = ["Surface", "coded", "coding", "enlarge_chroma", "enlarge_luma", "surface_in"]
 
 
 @triton.jit
@@ -92,14 +92,29 @@ def surface_in(rows: Tensor) -> Surface:
     return Surface(rows[:height], rows[height:].view(height // 2, rows.shape[1] // 2, 2))
 
 
-def peak(packing: Packing) -> float:
-    """The largest code value."""
-    return float((1 << packing.codes.format.depth) - 1)
+class Coding(NamedTuple):
+    """What a kernel that calls `coded` is given for it."""
+
+    numbers: tuple[float | Tensor, ...]
+    """gain, zero, the largest code value, tile and places."""
+    constants: dict[str, bool | int]
+    """DITHER and SIDE."""
 
 
-def side(packing: Packing | None) -> int:
-    """Of the tile of dither."""
-    return 1 if packing is None or packing.tile is None else int(packing.tile.shape[0])
+def coding(packing: Packing | None, kind: int, nothing: Tensor) -> Coding:
+    """Of luma, `kind` 0, or chroma, 1.  `nothing` stands for tensors that are never read."""
+    if packing is None:
+        return Coding((1.0, 0.0, 0.0, nothing, nothing), {"DITHER": False, "SIDE": 1})
+    codes, tile, places = packing
+    return Coding(
+        (
+            *codes.target[kind],
+            float((1 << codes.format.depth) - 1),
+            nothing if tile is None else tile,
+            nothing if places is None else places,
+        ),
+        {"DITHER": tile is not None, "SIDE": 1 if tile is None else int(tile.shape[0])},
+    )
 
 
 def enlarge_luma(
@@ -117,16 +132,13 @@ def enlarge_luma(
     h, w = picture.chroma.shape[-2:]
     height, width = 2 * h * scale, 2 * w * scale
     out = picture.luma.new_empty((1, 1, height, width)) if keep else None
-    gain, zero = (1.0, 0.0) if packing is None else packing.codes.target[0]
     nothing = picture.luma
-    tile = None if packing is None else packing.tile
+    numbers, constants = coding(packing, 0, nothing)
     _luma_kernel[(triton.cdiv(height * width, BLOCK),)](
         picture.luma, head, nothing if out is None else out, nothing if codes is None else codes,
-        head.shape[1], gain, zero, 0.0 if packing is None else peak(packing),
-        nothing if tile is None else tile,
-        nothing if packing is None or packing.places is None else packing.places, h, w,
-        s=scale, FLOATS=keep, CODES=codes is not None, DITHER=tile is not None,
-        SIDE=side(packing), BLOCK=BLOCK, enable_fp_fusion=False,
+        head.shape[1], *numbers, h, w,
+        s=scale, FLOATS=keep, CODES=codes is not None, **constants,
+        BLOCK=BLOCK, enable_fp_fusion=False,
     )  # fmt: skip
     return out
 
@@ -145,16 +157,11 @@ def enlarge_chroma(
     h, w = picture.chroma.shape[-2:]
     height, width = h * scale, w * scale
     out = picture.chroma.new_empty((1, 2, height, width)) if packing is None else None
-    gain, zero = (1.0, 0.0) if packing is None else packing.codes.target[1]
-    nothing = picture.luma
-    tile = None if packing is None else packing.tile
+    numbers, constants = coding(packing, 1, picture.luma)
     _chroma_kernel[(triton.cdiv(height * width, BLOCK),)](
         picture.chroma, head, codes if out is None else out, head.shape[1], (2 * scale) ** 2,
-        gain, zero, 0.0 if packing is None else peak(packing),
-        nothing if tile is None else tile,
-        nothing if packing is None or packing.places is None else packing.places,
-        shift[0], shift[1], h, w,
-        s=scale, SHIFTED=shift != (0.0, 0.0), CODES=out is None, DITHER=tile is not None,
-        SIDE=side(packing), BLOCK=BLOCK, enable_fp_fusion=False,
+        *numbers, shift[0], shift[1], h, w,
+        s=scale, SHIFTED=shift != (0.0, 0.0), CODES=out is None, **constants,
+        BLOCK=BLOCK, enable_fp_fusion=False,
     )  # fmt: skip
     return out
