@@ -33,31 +33,6 @@ def taps(t, a):
 
 
 @triton.jit
-def flow_at(flow, h, w, y, x, step):
-    """(x, y) of a flow (2, h, w) at sample (y, x) of a plane whose samples lie `step` cells apart,
-    in luma samples."""
-    fy = tl.maximum((y.to(tl.float32) + 0.5) * step - 0.5, 0.0)
-    fx = tl.maximum((x.to(tl.float32) + 0.5) * step - 0.5, 0.0)
-    top = fy.to(tl.int32)
-    left = fx.to(tl.int32)
-    ty = fy - top.to(tl.float32)
-    tx = fx - left.to(tl.float32)
-    upper = flow + top * w
-    lower = flow + tl.minimum(top + 1, h - 1) * w
-    right = tl.minimum(left + 1, w - 1)
-    size = h * w
-    dx = (1.0 - ty) * ((1.0 - tx) * tl.load(upper + left) + tx * tl.load(upper + right)) + ty * (
-        (1.0 - tx) * tl.load(lower + left) + tx * tl.load(lower + right)
-    )
-    upper += size
-    lower += size
-    dy = (1.0 - ty) * ((1.0 - tx) * tl.load(upper + left) + tx * tl.load(upper + right)) + ty * (
-        (1.0 - tx) * tl.load(lower + left) + tx * tl.load(lower + right)
-    )
-    return dx, dy
-
-
-@triton.jit
 def bilinear(plane, height, width, py, px):
     """A plane (height, width) at (py, px); outside it is its edge."""
     py = tl.minimum(tl.maximum(py, 0.0), (height - 1).to(tl.float32))
@@ -72,6 +47,15 @@ def bilinear(plane, height, width, py, px):
     return (1.0 - ty) * ((1.0 - tx) * tl.load(upper + left) + tx * tl.load(upper + right)) + ty * (
         (1.0 - tx) * tl.load(lower + left) + tx * tl.load(lower + right)
     )
+
+
+@triton.jit
+def flow_at(flow, h, w, y, x, step):
+    """(x, y) of a flow (2, h, w) at sample (y, x) of a plane whose samples lie `step` cells apart,
+    in luma samples."""
+    fy = (y.to(tl.float32) + 0.5) * step - 0.5
+    fx = (x.to(tl.float32) + 0.5) * step - 0.5
+    return bilinear(flow, h, w, fy, fx), bilinear(flow + h * w, h, w, fy, fx)
 
 
 @triton.jit
