@@ -12,6 +12,7 @@ from vrestore.planning import Plan
 from vrestore.review.witness import Sighting
 from vrestore.runtime.pool import PoolStats
 from vrestore.runtime.stats import PipelineStats
+from vrestore.shortage import SHORTAGE
 
 __all__ = ["Report"]
 
@@ -90,8 +91,8 @@ class Report:
 
     @property
     def _shortages(self) -> int:
-        """How often a frame was done again in narrower bands because memory ran out."""
-        return sum("out_of_memory_then_band_rows" in note.values for note in self.notes)
+        """How often a frame was done again in smaller parts because memory ran out."""
+        return sum(key.startswith(SHORTAGE) for note in self.notes for key in note.values)
 
     @property
     def _deinterlaced(self) -> dict[str, int]:

@@ -46,6 +46,22 @@ def test_specks_all_over_the_picture_are_dirt(unit_frames, panned):
     assert read(unit_frames(panned)).values["dirt"] < 1.5e-3
 
 
+def test_specks_are_found_in_film_that_was_brought_to_a_higher_rate_by_mixing(unit_frames, texture):
+    generator = torch.Generator().manual_seed(2)
+    wide, film = texture(160, 340, 4), []
+    for number in range(12):
+        luma = wide[:, 6 * number : 6 * number + 240].clone()
+        specks = torch.rand(1, 1, 160 // 4, 240 // 4, generator=generator) < 0.004
+        matte = F.interpolate(specks.float(), scale_factor=4)[0, 0]
+        film.append(torch.where(matte > 0, torch.full_like(luma, 0.95), luma))
+    mixed = []
+    for one, two in zip(film[0::2], film[1::2], strict=True):
+        mixed += [one, torch.lerp(one, two, 0.45), two]
+    alone, among = (read(unit_frames(lumas)).values["dirt"] for lumas in (film, mixed))
+    assert alone > 1e-3
+    assert among == pytest.approx(alone, rel=0.1)
+
+
 def test_few_specks_anywhere_are_dirt_and_as_many_in_one_place_are_not(unit_frames, panned):
     def specked(high: int, wide: int) -> float:
         generator = torch.Generator().manual_seed(8)

@@ -9,6 +9,7 @@ import torch
 
 from vrestore.errors import DeviceError
 from vrestore.media import Frame
+from vrestore.models.nets.align import Pyramid
 from vrestore.models.temporal import TemporalRestorer
 from vrestore.shortage import is_shortage
 
@@ -56,6 +57,32 @@ def test_no_frame_is_lost_or_changed_when_memory_runs_out(
     assert min(psnr(a, b) for a, b in zip(expected, made, strict=True)) >= 60
     assert [n.first for n in short.notes] == [at, at]
     assert [n.values["out_of_memory_then_band_rows"] for n in short.notes] == [48, 24]
+
+
+def test_a_shortage_in_the_alignment_takes_the_two_ways_one_by_one(
+    make_restorer: MakeRestorer, make_frames: MakeFrames
+):
+    frames = make_frames(5, height=96)
+    whole, short = make_restorer(2), make_restorer(2)
+    align, calls = short._cell.align, 0
+    real = align.forward
+
+    def forward(first: Pyramid, second: Pyramid) -> object:
+        nonlocal calls
+        calls += 1
+        if calls > 2 and first[0].shape[0] > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(first, second)
+
+    align.forward = forward  # type: ignore[method-assign]
+    expected, made = run(whole, frames), run(short, frames)
+    assert [f.index for f in made] == [f.index for f in frames]
+    assert min(psnr(a, b) for a, b in zip(expected, made, strict=True)) >= 60
+    assert [(n.first, n.values) for n in short.notes] == [
+        (3, {"out_of_memory_then_ways_apart": 1.0})
+    ]
+    # Two pairs at once, the one that failed, then each of two pairs in two passes.
+    assert calls == 2 + 1 + 2 * 2
 
 
 def test_in_half_precision_a_shortage_stays_within_what_half_precision_errs(

@@ -41,6 +41,7 @@ from vrestore.media import Coding, ColorModel, Frame
 from vrestore.ops.dirt import Dirt, DirtConfig
 from vrestore.ops.grainmeasure import GrainMeter
 from vrestore.ops.grainmodel import BANDS, INTENSITIES, ChannelGrain, Grain
+from vrestore.ops.mixtures import mixture_of
 from vrestore.ops.scratches import Scratches, ScratchesConfig
 from vrestore.ops.smallluma import small_luma
 
@@ -130,6 +131,9 @@ class RunReader:
         self._looks: list[tuple[int, dict[str, float]]] = []
         self._dirt = Dirt(DirtConfig(strength=_DIRT_STRENGTH, fill="network"))
         self._lines = Scratches(ScratchesConfig(strength=_SCRATCH_STRENGTH))
+        self._picture: Frame | None = None
+        """The frame before `_unsettled`, if it is no mixture."""
+        self._unsettled: Frame | None = None
         self._dirty: list[tuple[int, torch.Tensor]] = []
         self._lined: list[tuple[int, torch.Tensor]] = []
         self._cores: list[torch.Tensor] = []
@@ -167,8 +171,19 @@ class RunReader:
         if len(self) <= _DIRTY:
             core = replace(_middle(part, _WANTED_FOR_DIRT), shot_start=len(self) == 1)
             self._cores.append(_luma(core))
-            self._note_dirt(self._dirt.push(core))
+            self._look_for_dirt(core)
             self._note_lines(self._lines.push(core))
+
+    def _look_for_dirt(self, after: Frame | None) -> None:
+        """Looks at the frame before `after`, None for the end, unless it is a mixture of two
+        pictures: what one of them had alone is then seen in three frames."""
+        before, frame = self._picture, self._unsettled
+        self._picture, self._unsettled = None, after
+        if frame is None:
+            return
+        if before is None or after is None or mixture_of(frame, before, after) is None:
+            self._picture = frame
+            self._note_dirt(self._dirt.push(frame))
 
     def _note_dirt(self, judged: Iterable[Frame]) -> None:
         for frame in judged:
@@ -224,6 +239,7 @@ class RunReader:
 
     def _marks(self, worst: dict[str, int]) -> dict[str, float]:
         """Shares of damaged samples; the first and last frame are judged from one side only."""
+        self._look_for_dirt(None)
         self._note_dirt(self._dirt.flush())
         self._note_lines(self._lines.flush())
         dirty = self._dirty[1:-1] or self._dirty

@@ -21,7 +21,7 @@ from vrestore.models.noise import NOISE_KEY
 from vrestore.models.reference import require_unit
 from vrestore.models.registry import ModelSpec
 from vrestore.notes import ShotNote
-from vrestore.shortage import is_shortage
+from vrestore.shortage import is_shortage, shortage_note
 
 if TYPE_CHECKING:
     from vrestore.models.kernels.step import FusedStep
@@ -106,6 +106,8 @@ class TemporalRestorer:
         self._kernels: dict[Layout, Kernels] = {}
         self._narrowed: int | None = None
         """Rows of the grid per band since memory ran out."""
+        self._apart = False
+        """Whether memory ran out while both ways to a neighbour were found in one pass."""
         self.notes: list[ShotNote] = []
         """One for each time that memory ran out."""
 
@@ -121,7 +123,7 @@ class TemporalRestorer:
                 finished = self._finish()
                 self._held = _Held(item, picture, pyramid, None)
                 return finished
-            forward, backward = self._between(held.pyramid, pyramid, picture)
+            forward, backward = self._between(item, held.pyramid, pyramid, picture)
             restored = self._step(held, forward, picture)
             self._held = _Held(item, picture, pyramid, backward)
             return (restored,)
@@ -187,17 +189,21 @@ class TemporalRestorer:
         return made.memory, tuple(plane[:rows, :columns] for plane, (rows, columns) in codes)
 
     def _between(
-        self, first: Pyramid, second: Pyramid, picture: Picture
+        self, frame: Frame, first: Pyramid, second: Pyramid, picture: Picture
     ) -> tuple[Neighbour, Neighbour]:
-        """The ways from the first frame to the second and back."""
+        """The ways from the first frame to the second, which is `frame`, and back."""
         height, width = picture.luma.shape[-2:]
-        if height * width > TOGETHER:
+        flows = None
+        if height * width <= TOGETHER and not self._apart:
+            try:
+                flows = self._flows(_joined(first, second), _joined(second, first))
+            except (RuntimeError, MemoryError) as error:
+                if not is_shortage(error):
+                    raise
+                self._apart = True
+                self.notes.append(shortage_note(frame.index, "ways_apart", 1.0))
+        if flows is None:
             flows = torch.cat((self._flows(first, second), self._flows(second, first)))
-        else:
-            flows = self._flows(
-                Pyramid(*(torch.cat(p) for p in zip(first, second, strict=True))),
-                Pyramid(*(torch.cat(p) for p in zip(second, first, strict=True))),
-            )
         flows = crop(flows, height // 2, width // 2)
         trust = validity(flows, flows.flip(0))
         present = torch.ones_like(trust[:1, :, :1, :1])
@@ -222,14 +228,7 @@ class TemporalRestorer:
                 "or choose a smaller model or scale"
             ) from error
         self._narrowed = rows // 2
-        self.notes.append(
-            ShotNote(
-                stage="restore",
-                first=frame.index,
-                frames=1,
-                values={"out_of_memory_then_band_rows": 2.0 * self._narrowed},
-            )
-        )
+        self.notes.append(shortage_note(frame.index, "band_rows", 2.0 * self._narrowed))
 
     def _kernels_for(self, layout: Layout) -> Kernels:
         if layout not in self._kernels:
@@ -297,6 +296,10 @@ def _noise(frame: Frame, picture: Picture) -> Tensor:
     if told is None:
         return noise_level(picture.luma)
     return picture.luma.new_full((1, 1, 1, 1), told)
+
+
+def _joined(first: Pyramid, second: Pyramid) -> Pyramid:
+    return Pyramid(*(torch.cat(levels) for levels in zip(first, second, strict=True)))
 
 
 def _layout(form: SampleFormat) -> Layout:

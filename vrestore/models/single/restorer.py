@@ -16,7 +16,7 @@ from vrestore.models.registry import ModelSpec
 from vrestore.models.single.picture import PictureNet
 from vrestore.models.single.tiles import MIN_SIDE, magnified, side_for
 from vrestore.notes import ShotNote
-from vrestore.shortage import is_shortage
+from vrestore.shortage import is_shortage, shortage_note
 
 __all__ = ["ImageRestorer"]
 
@@ -87,11 +87,4 @@ class ImageRestorer:
                 f"{self.spec.name} x{self.scale}; free some, or choose a smaller model"
             ) from error
         self._narrowed = side // 2
-        self.notes.append(
-            ShotNote(
-                stage="restore",
-                first=frame.index,
-                frames=1,
-                values={"out_of_memory_then_band_rows": float(self._narrowed)},
-            )
-        )
+        self.notes.append(shortage_note(frame.index, "band_rows", float(self._narrowed)))
