@@ -325,9 +325,11 @@ def _report(job: JobFolder, begun: Beginning, plan: Plan, outcome: _Outcome) -> 
         matched = MatchReport(frames=decoded.emitted, pictures=frames - added)
     usual = begun.conditions.get(DEVICE, "unknown")
     kinds = sorted({m.device or usual for m in made})
-    if len(kinds) > 1:
-        mixed = f"segments were made on devices of different kinds: {'; '.join(kinds)}"
-        plan = replace(plan, notes=(*plan.notes, mixed))
+    if kinds != [usual]:
+        told = "segments were made on devices of different kinds"
+        if len(kinds) == 1:
+            told = f"all segments were made on another device than {usual}"
+        plan = replace(plan, notes=(*plan.notes, f"{told}: {'; '.join(kinds)}"))
     return Report(
         plan=plan,
         decoded=decoded,
