@@ -52,6 +52,7 @@ LAYERS = (
 
 ONLY_IN = {
     "av": ("vrestore.io", "vrestore.train"),
+    "numba": ("vrestore.models.compiled",),
     "ffmpeg": ("vrestore.io", "vrestore.review", "vrestore.train"),
     "rich": ("vrestore.cli", "vrestore.display"),
     "typer": ("vrestore.cli", "vrestore.commands", "vrestore.train.command"),
@@ -65,7 +66,7 @@ ONLY_IN = {
 }
 """Library -> where it may be imported."""
 
-ONLY_WITH = {"triton"}
+ONLY_WITH = {"triton", "numba"}
 """Libraries without which some modules cannot be imported, and are not."""
 
 LONGEST_MODULE = 500

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vrestore.errors import ModelError, PresetError
-from vrestore.models import registry
+from vrestore.models import compiled, registry
 from vrestore.models.needs import engine, files_digest, network_bytes
 from vrestore.models.restorer import RestoreConfig
 from vrestore.models.single import places
@@ -55,10 +55,13 @@ def test_a_file_that_was_exchanged_is_another_model(monkeypatch, tmp_path: Path)
         files_digest(spec, 2, PLAIN)
 
 
-def test_the_engine_of_results_is_named():
+def test_the_engine_of_results_is_named(monkeypatch: pytest.MonkeyPatch):
     assert engine(registry.find("lite"), torch.device("cpu")) == ""
     assert engine(registry.find("waifu2x-photo"), torch.device("cuda")) == ""
+    pytest.importorskip("numba")
     pytest.importorskip("ncnn")
+    assert engine(registry.find("waifu2x-photo"), torch.device("cpu")).startswith("numba ")
+    monkeypatch.setattr(compiled, "installed", lambda: False)
     assert engine(registry.find("waifu2x-photo"), torch.device("cpu")).startswith("ncnn ")
 
 

@@ -8,7 +8,8 @@ import torch
 
 from vrestore.models.registry import ModelSpec
 from vrestore.models.restorer import RestoreConfig, nets_of, require_fitting
-from vrestore.models.single import extras, places
+from vrestore.models.single import places
+from vrestore.models.single.ncnn import engine_on
 from vrestore.models.single.ncnnfile import digest, read
 from vrestore.models.single.reach import geometry_of
 from vrestore.models.single.restorer import TILE_BYTES
@@ -52,8 +53,8 @@ def engine(spec: ModelSpec, device: torch.device) -> str:
 
     Results of two engines differ in their last bits.
     """
-    if spec.arch == "ncnn" and device.type == "cpu" and extras.has_ncnn():
-        return f"ncnn {metadata.version('ncnn')}"
+    if spec.arch == "ncnn" and (name := engine_on(device)) != "torch":
+        return f"{name} {metadata.version(name)}"
     if spec.arch == "onnx":
         return f"onnxruntime {metadata.version('onnxruntime')}"
     if spec.arch == "checkpoint":

@@ -24,6 +24,7 @@ from vrestore.models.single import places
 from vrestore.models.single.ncnn import open_net
 from vrestore.models.single.ncnnfile import read
 from vrestore.models.single.ncnntorch import TorchNet
+from vrestore.models.single.ncnnwheel import WheelNet
 from vrestore.models.single.picture import Geometry
 from vrestore.models.single.reach import geometry_of
 from vrestore.models.single.tiles import magnified
@@ -110,7 +111,7 @@ def test_the_geometry_is_the_one_that_their_tools_hard_code(
     (REALCUGAN, "REALCUGAN_SE_UP3X"),
     (REALCUGAN, "REALCUGAN_SE_UP4X_CONSERVATIVE"),
 ])  # fmt: skip
-def test_tiles_cannot_be_seen_and_torch_gives_what_ncnn_gives(package: str, name: str):
+def test_tiles_cannot_be_seen_and_all_engines_give_the_same(package: str, name: str):
     path = files(package) / f"{name}.param"
     rgb = picture(37, 45)
     chosen = places.recognised(path)
@@ -119,9 +120,9 @@ def test_tiles_cannot_be_seen_and_torch_gives_what_ncnn_gives(package: str, name
     assert whole.shape[-1] == 45 * geometry_of(read(path)).scale
     assert (magnified(open_net(chosen, CPU), rgb, 16) - whole).abs().max() < 1e-4
     if not chosen.residual:
-        torch_net = TorchNet(read(path))
-        torch_net.geometry = replace(torch_net.geometry, mirrored=chosen.mirrored)
-        assert (magnified(torch_net, rgb, 16) - whole).abs().max() < 1e-4
+        for net in (TorchNet(read(path)), WheelNet(read(path))):
+            net.geometry = replace(net.geometry, mirrored=chosen.mirrored)
+            assert (magnified(net, rgb, 16) - whole).abs().max() < 1e-4
 
 
 def test_gray_stays_gray_at_four_times_where_the_network_gives_a_difference():

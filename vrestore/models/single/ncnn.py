@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vrestore.errors import ModelError
+from vrestore.models import compiled
 from vrestore.models.single import extras, places
 from vrestore.models.single.ncnnfile import read
 from vrestore.models.single.ncnntorch import TorchNet
 from vrestore.models.single.ncnnwheel import WheelNet
 from vrestore.models.single.picture import Geometry, PictureNet
 
-__all__ = ["load", "nets_of_package", "open_net"]
+__all__ = ["engine_on", "load", "nets_of_package", "open_net"]
 
 
 def nets_of_package(name: str, family: str) -> tuple[places.Net, ...]:
@@ -31,15 +32,22 @@ def nets_of_package(name: str, family: str) -> tuple[places.Net, ...]:
     return nets
 
 
+def engine_on(device: torch.device) -> str:
+    """What computes ncnn's networks there: "numba" beside torch or "ncnn" on a CPU that has it, the
+    faster first; else "torch"."""
+    if device.type == "cpu" and compiled.installed():
+        return "numba"
+    return "ncnn" if device.type == "cpu" and extras.has_ncnn() else "torch"
+
+
 def open_net(chosen: places.Net, device: torch.device) -> PictureNet:
-    """The network of a .param file and its .bin: by the ncnn wheel on a CPU that has it, else by
-    torch.  Raises ModelError."""
+    """The network of a .param file and its .bin, by `engine_on`.  Raises ModelError."""
     file = read(chosen.path)
     net: WheelNet | TorchNet
-    if device.type == "cpu" and extras.has_ncnn():
+    if engine_on(device) == "ncnn":
         net = WheelNet(file)
     else:
-        net = TorchNet(file).to(device).eval()
+        net = TorchNet(file, fast=engine_on(device) == "numba").to(device).eval()
     net.geometry = replace(net.geometry, mirrored=chosen.mirrored)
     return _Added(net) if chosen.residual else net
 

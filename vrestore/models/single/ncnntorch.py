@@ -1,4 +1,8 @@
-"""ncnn's networks computed by torch: on every device that torch knows, without the ncnn wheel."""
+"""ncnn's networks computed by torch: on every device that torch knows, without the ncnn wheel.
+
+On a CPU most of the work of these networks is 3x3 convolutions with many channels; with numba they
+are computed by Winograd's algorithm, and what rectifies their results along with them.
+"""
 
 from __future__ import annotations
 
@@ -104,6 +108,29 @@ _ARITHMETIC: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
 )
 
 
+def _is_plain(layer: Layer) -> bool:
+    """Whether a convolution is a 3x3 of step 1 with at most a row of zeros around the picture, and
+    rectified at most."""
+    return (
+        layer.tensors[0].shape[-2:] == (3, 3)
+        and layer.whole(3, 1) == 1
+        and layer.whole(4) in (0, 1)
+        and layer.whole(9) in (0, 1, 2)
+    )
+
+
+def _slope(layer: Layer) -> Tensor | None:
+    """Of the negative side, by what a layer does to each sample; None where it does anything else
+    or nothing."""
+    if layer.kind == "PReLU":
+        return layer.tensors[0]
+    if layer.kind == "ReLU":
+        return torch.tensor([layer.number(0)])
+    if layer.kind == "Convolution" and layer.whole(9) in (1, 2):
+        return torch.tensor([(layer.array(10) or (0.0,))[0] if layer.whole(9) == 2 else 0.0])
+    return None
+
+
 @dataclass(slots=True)
 class _Blobs:
     """What has been made and is still needed."""
@@ -121,9 +148,13 @@ class _Blobs:
 
 
 class TorchNet(nn.Module):
-    """A PictureNet out of ncnn's files.  Computes in fp32; its parameters are not trainable."""
+    """A PictureNet out of ncnn's files.  Computes in fp32; its parameters are not trainable.
 
-    def __init__(self, file: NcnnFile) -> None:
+    Args:
+        fast: with what `vrestore.models.compiled` has, which must be installed; for the CPU alone.
+    """
+
+    def __init__(self, file: NcnnFile, *, fast: bool = False) -> None:
         super().__init__()
         self._file = file
         self._layers = file.layers
@@ -131,6 +162,12 @@ class TorchNet(nn.Module):
         for number, layer in enumerate(file.layers):
             for which, tensor in enumerate(layer.tensors):
                 self.register_buffer(f"layer{number}_{which}", tensor)
+        self._fast: dict[int, Callable[[Tensor], Tensor]] = {}
+        """By the number of a convolution."""
+        self._done: set[int] = set()
+        """Numbers of the layers whose work a convolution before them does."""
+        if fast:
+            self._speed_up()
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -162,12 +199,40 @@ class TorchNet(nn.Module):
             else:
                 numbers = [getattr(self, f"layer{number}_{i}") for i in range(len(layer.tensors))]
                 inputs = [blobs.take(name) for name in layer.inputs]
-                made = _ARITHMETIC[layer.kind](layer, numbers, *inputs)
+                if number in self._fast:
+                    made = self._fast[number](*inputs)
+                elif number in self._done:
+                    made = inputs[0]
+                else:
+                    made = _ARITHMETIC[layer.kind](layer, numbers, *inputs)
             for name in layer.outputs:
                 blobs.put(name, made)
             # A blob that nobody reads any more must not outlive its layer.
             inputs = []
         return blobs.take(wanted)
+
+    def _speed_up(self) -> None:
+        from vrestore.models.compiled.winograd import LEAST_CHANNELS, Winograd
+
+        readers: dict[str, list[int]] = {}
+        for number, layer in enumerate(self._layers):
+            for name in layer.inputs:
+                readers.setdefault(name, []).append(number)
+        for number, layer in enumerate(self._layers):
+            if layer.kind != "Convolution" or not _is_plain(layer):
+                continue
+            weight, bias = layer.tensors
+            if min(weight.shape[:2]) < LEAST_CHANNELS:
+                continue
+            after = readers.get(layer.outputs[0], [])
+            slope = _slope(layer)
+            if slope is None and len(after) == 1 and layer.outputs[0] != self._output:
+                slope = _slope(self._layers[after[0]])
+                if slope is not None:
+                    self._done.add(after[0])
+            if slope is None:
+                slope = torch.ones(1)
+            self._fast[number] = Winograd(weight, bias, slope, pad=layer.whole(4))
 
     def _inputs(self, number: int, known: Mapping[str, Tensor] | frozenset[str]) -> tuple[str, ...]:
         layer = self._layers[number]

@@ -1,0 +1,28 @@
+"""How functions are compiled: once for each kind of CPU, kept beside the bytecode of Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from numba import njit
+
+__all__ = ["jit"]
+
+_njit: Callable[..., Any] = partial(
+    njit,
+    # A product and a sum become one instruction; nothing else may be reordered.
+    fastmath={"contract"},
+    nogil=True,
+    error_model="numpy",
+)
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """`function`, compiled when it is first called, without the interpreter's lock."""
+    try:
+        return _njit(function, cache=True)
+    except RuntimeError:
+        # There is no folder that compiled code could be kept in.
+        return _njit(function)
