@@ -36,6 +36,7 @@ from vrestore.planning import Plan, needs_ycbcr, tuned_keys
 from vrestore.runtime.abreast import Abreast
 from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.threads import Threaded
+from vrestore.runtime.together import together
 from vrestore.shotlist import Tune, read_cuts
 from vrestore.treatments import Treatments
 
@@ -192,6 +193,7 @@ def _network(
         resample=resample,
         fused=plan.path_on_device is not None and plan.path_on_device.network.on_device,
         codes=codes,
+        together=together,
     )
     model: Op[Frame, Frame] = built
     abreast = 1 if plan.output is None else plan.abreast

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from vrestore.models.needs import engine
 from vrestore.models.restorer import working_dtype
 from vrestore.ops.color import ColorChoice
 from vrestore.ops.size import SizePlan
@@ -45,7 +46,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         name = plan.output.container.name
         yield f"  file     {name}, {kept} other stream{'s' * (kept != 1)} kept"
     threads = plan.threads
-    yield (f"  threads  decode {threads.decode}, network {threads.torch}, encode {threads.encode}")
+    helped = engine(plan.model, plan.device.torch_device)
+    yield (
+        f"  threads  decode {threads.decode}, network {threads.torch}{helped and f' ({helped})'}, "
+        f"encode {threads.encode}"
+    )
     memory = plan.memory
     if plan.tiles is not None:
         yield f"  tiles    of {plan.tiles.side} with {plan.tiles.halo} samples around, in bands"

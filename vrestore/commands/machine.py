@@ -65,9 +65,15 @@ def _checked(check: Callable[[], Iterator[str]]) -> tuple[bool, str]:
 
 def _libraries() -> Iterator[str]:
     """Versions of what everything stands on."""
+    from vrestore.models import compiled
+
     yield f"Python {platform.python_version()}"
     for name in ("torch", "av"):
         yield f"{name} {metadata.version(name)}"
+    if compiled.installed():
+        yield compiled.version()
+    else:
+        yield "no numba, with which a CPU is faster (pip install 'vrestore[cpu]')"
 
 
 def _devices() -> Iterator[str]:

@@ -33,7 +33,6 @@ from torch.onnx.utils import register_custom_op_symbolic, unregister_custom_op_s
 from vrestore.errors import ModelError, OutputError
 from vrestore.models.anysize import grid_of_any_size, regions_of_any_size, shift_of_any_size
 from vrestore.models.nets import ARCHITECTURES, align, fusion, warp
-from vrestore.models.nets import cell as cell_module
 from vrestore.models.nets.align import Pyramid, crop
 from vrestore.models.nets.cell import Cell, Memory, Neighbour, noise_level
 from vrestore.models.nets.grid import YUV420, Picture
@@ -183,8 +182,7 @@ def exported(cell: Cell, scale: int) -> bytes:
 def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), ExitStack() as patches:
         warnings.simplefilter("ignore")
-        for module in (align, cell_module, warp):
-            patches.enter_context(_replaced(module, "sampling_grid", grid_of_any_size))
+        patches.enter_context(_replaced(warp, "sampling_grid", grid_of_any_size))
         patches.enter_context(_replaced(align, "global_shift", shift_of_any_size))
         patches.enter_context(_replaced(fusion, "over_regions", regions_of_any_size))
         for name, symbol in _SYMBOLS.items():

@@ -7,7 +7,7 @@ from importlib import metadata
 import torch
 
 from vrestore.models.registry import ModelSpec
-from vrestore.models.restorer import RestoreConfig, nets_of, require_fitting
+from vrestore.models.restorer import RestoreConfig, nets_of, require_fitting, runs_compiled
 from vrestore.models.single import places
 from vrestore.models.single.ncnn import engine_on
 from vrestore.models.single.ncnnfile import digest, read
@@ -49,17 +49,18 @@ def files_digest(spec: ModelSpec, scale: int, config: RestoreConfig) -> str:
 
 
 def engine(spec: ModelSpec, device: torch.device) -> str:
-    """The library that computes a model of others, with its version; "" for torch.
+    """The library that computes a model, or helps torch to, with its version; "" for torch alone.
 
     Results of two engines differ in their last bits.
     """
-    if spec.arch == "ncnn" and (name := engine_on(device)) != "torch":
-        return f"{name} {metadata.version(name)}"
-    if spec.arch == "onnx":
-        return f"onnxruntime {metadata.version('onnxruntime')}"
-    if spec.arch == "checkpoint":
-        return f"spandrel {metadata.version('spandrel')}"
-    return ""
+    name = ""
+    if runs_compiled(spec, device):
+        name = "numba"
+    elif spec.arch == "ncnn":
+        name = engine_on(device)
+    elif spec.is_single_image:
+        name = {"onnx": "onnxruntime", "checkpoint": "spandrel"}[spec.arch]
+    return "" if name in ("", "torch") else f"{name} {metadata.version(name)}"
 
 
 def frames_abreast(

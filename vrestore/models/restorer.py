@@ -10,7 +10,9 @@ import torch
 
 from vrestore.errors import ModelError, PresetError
 from vrestore.media import Frame
+from vrestore.models import compiled
 from vrestore.models.captured import Tapes
+from vrestore.models.compiled import Together, one_by_one
 from vrestore.models.kernels.codes import Codes
 from vrestore.models.nets import ARCHITECTURES
 from vrestore.models.nets.align import Aligner
@@ -24,6 +26,7 @@ from vrestore.models.temporal import TemporalRestorer
 from vrestore.models.turned import Turned
 
 if TYPE_CHECKING:
+    from vrestore.models.compiled.speedup import SpeedUp
     from vrestore.models.kernels.step import FusedStep
     from vrestore.models.nets.cell import Cell
 
@@ -35,6 +38,7 @@ __all__ = [
     "multiplies_in_bf16",
     "nets_of",
     "require_fitting",
+    "runs_compiled",
     "shipped_aligner",
     "working_dtype",
 ]
@@ -156,14 +160,15 @@ def build(
     resample: Resample | None = None,
     fused: bool = False,
     codes: Codes | None = None,
+    together: Together = one_by_one,
 ) -> Restorer:
     """A fresh restorer for one video.
 
     `scale` must be one of `spec.scales` (`spec.head_for` finds it); `resample` is needed by
     models of architecture `resize` alone.  `fused` and `codes` are for our own networks: kernels
-    for 4:2:0 where they run (`kernels_fit`), then also for code values in and out.  Raises
-    ModelError for a scale, precision or weights file that the model does not have, and PresetError
-    as `require_fitting`.
+    for 4:2:0 where they run (`kernels_fit`), then also for code values in and out.  `together` does
+    parts of what is compiled for the CPU at the same time.  Raises ModelError for a scale,
+    precision or weights file that the model does not have, and PresetError as `require_fitting`.
     """
     require_fitting(spec, config)
     if scale not in spec.scales:
@@ -177,7 +182,7 @@ def build(
             raise ModelError(f"{spec.name!r} needs a resampler")
         return ResizeRestorer(spec, scale, resample)
     if spec.is_single_image:
-        return _single_image(spec, scale, config, torch.device(device))
+        return _single_image(spec, scale, config, torch.device(device), together)
     if spec.arch not in ARCHITECTURES:
         raise ModelError(f"{spec.name!r} is of unknown architecture {spec.arch!r}")
     device = torch.device(device)
@@ -197,6 +202,7 @@ def build(
         device=device,
         fused=_fused(cell, device) if fused else None,
         codes=codes,
+        speed_up=_speed_up(cell, together) if runs_compiled(spec, device) else None,
     )  # fmt: skip
     return Turned(restorer) if config.tta else restorer
 
@@ -209,12 +215,24 @@ def _fused(cell: Cell, device: torch.device) -> FusedStep:
     return FusedStep(cell.to(device).eval().requires_grad_(False), tapes)
 
 
+def runs_compiled(spec: ModelSpec, device: torch.device) -> bool:
+    """Whether a cell is helped by what `vrestore.models.compiled` has."""
+    return spec.arch in ARCHITECTURES and device.type == "cpu" and compiled.installed()
+
+
+def _speed_up(cell: Cell, together: Together) -> SpeedUp:
+    # numba is an extra.
+    from vrestore.models.compiled.speedup import SpeedUp
+
+    return SpeedUp(cell, together)
+
+
 def _single_image(
-    spec: ModelSpec, scale: int, config: RestoreConfig, device: torch.device
+    spec: ModelSpec, scale: int, config: RestoreConfig, device: torch.device, together: Together
 ) -> Restorer:
     """A model of others, turned and with the steadier where that is asked for."""
     tile = None if config.tile == "auto" else config.tile
-    net = _picture_net(spec, scale, config.denoise, device)
+    net = _picture_net(spec, scale, config.denoise, device, together)
     bare = ImageRestorer(spec, net, tile=tile)
     inner = Turned(bare) if config.tta else bare
     return Steadier(inner, shipped_aligner().to(device)) if config.steady else inner
@@ -230,11 +248,11 @@ def nets_of(spec: ModelSpec) -> tuple[places.Net, ...]:
 
 
 def _picture_net(
-    spec: ModelSpec, scale: int, noise: int | None, device: torch.device
+    spec: ModelSpec, scale: int, noise: int | None, device: torch.device, together: Together
 ) -> PictureNet:
     """The network of a model of others for a magnification and a level of denoising."""
     if spec.arch == "ncnn":
-        return ncnn.load(nets_of(spec), scale, noise, device, spec.name)
+        return ncnn.load(nets_of(spec), scale, noise, device, spec.name, together)
     if spec.path is None:
         raise ModelError(f"{spec.name!r} names no file")
     if spec.arch == "onnx":

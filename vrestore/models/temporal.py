@@ -24,6 +24,7 @@ from vrestore.notes import ShotNote
 from vrestore.shortage import is_shortage, shortage_note
 
 if TYPE_CHECKING:
+    from vrestore.models.compiled.speedup import SpeedUp
     from vrestore.models.kernels.step import FusedStep
 
 CO_SITED_X = (
@@ -75,6 +76,7 @@ class TemporalRestorer:
         dtype: of the trunk; everything else is fp32.
         fused: does the steps of 4:2:0 in place of the cell.
         codes: what code values mean, for frames of code values in and out; needs `fused`.
+        speed_up: what is compiled for the cell.
     """
 
     latency = 1
@@ -91,6 +93,7 @@ class TemporalRestorer:
         device: torch.device,
         fused: FusedStep | None = None,
         codes: Codes | None = None,
+        speed_up: SpeedUp | None = None,
     ) -> None:
         self.spec = spec
         self.scale = scale
@@ -100,6 +103,7 @@ class TemporalRestorer:
         self._dtype = dtype
         self._device = device
         self._fused = fused
+        self._speed_up = speed_up
         self._codes = None if codes is None else codes.on(device)
         self._held: _Held | None = None
         self._memory: Memory | None = None
@@ -232,7 +236,8 @@ class TemporalRestorer:
 
     def _kernels_for(self, layout: Layout) -> Kernels:
         if layout not in self._kernels:
-            self._kernels[layout] = self._cell.kernels(layout, self.scale, self._dtype)
+            kernels = self._cell.kernels(layout, self.scale, self._dtype)
+            self._kernels[layout] = self._speed_up.kernels(kernels) if self._speed_up else kernels
         return self._kernels[layout]
 
     def _band(self, picture: Picture) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from numba import njit
 
-__all__ = ["jit"]
+__all__ = ["inlined", "jit"]
 
 _njit: Callable[..., Any] = partial(
     njit,
@@ -26,3 +26,8 @@ def jit(function: Callable[..., Any]) -> Any:
     except RuntimeError:
         # There is no folder that compiled code could be kept in.
         return _njit(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """`function` as a part of every compiled function that calls it."""
+    return _njit(function, forceinline=True)

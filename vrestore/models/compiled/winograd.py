@@ -9,10 +9,13 @@ In fp32 results differ from a direct convolution by some 1e-5 of their size.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from vrestore.models.compiled import Together, in_parts, one_by_one
 from vrestore.models.compiled.jit import jit
 
 __all__ = ["LEAST_CHANNELS", "Winograd"]
@@ -166,9 +169,14 @@ class Winograd:
         bias: (outputs,).
         slope: of the negative side, per channel or one for all; 1 leaves the result alone.
         pad: rows and columns of zeros around the samples, 0 or 1.
+        together: for the parts of a picture, of which there are as many as torch has threads.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, slope: Tensor, *, pad: int) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, slope: Tensor, *, pad: int,
+        together: Together = one_by_one,
+    ) -> None:  # fmt: skip
+        self._together = together
         self._outputs, self._inputs = weight.shape[:2]
         self._pad = pad
         made = torch.einsum("ik,jl,ockl->ijco", _KERNEL, _KERNEL, weight.double())
@@ -180,20 +188,22 @@ class Winograd:
         """(1, inputs, H, W) to (1, outputs, H', W'), fp32, channels last."""
         height, width = (size - 2 + 2 * self._pad for size in x.shape[-2:])
         out = x.new_empty((1, height, width, self._outputs))
-        self._run(x.permute(0, 2, 3, 1).contiguous()[0].numpy(), out[0].numpy())
+        samples, made = x.permute(0, 2, 3, 1).contiguous()[0].numpy(), out[0].numpy()
+        tiles = -(-height // 4) * -(-width // 4)
+        in_parts(self._together, tiles, partial(self._tiles, samples, made))
         return out.permute(0, 3, 1, 2)
 
-    def _run(self, x: np.ndarray, out: np.ndarray) -> None:
+    def _tiles(self, x: np.ndarray, out: np.ndarray, start: int, end: int) -> None:
+        """The tiles from number `start` to `end`, row by row."""
         inputs, outputs = self._inputs, self._outputs
         across = -(-out.shape[1] // 4)
-        tiles = across * -(-out.shape[0] // 4)
         block = _BLOCK_FLOATS // (36 * max(inputs, outputs))
-        block = min(max(_LEAST_TILES, block), _MOST_TILES, tiles)
+        block = min(max(_LEAST_TILES, block), _MOST_TILES, end - start)
         made, products = (torch.empty(36 * block * n) for n in (inputs, outputs))
         rows_in, edge_in = np.empty((2, 6, 6, inputs), np.float32)
         rows_out, edge_out = np.empty((2, 6, 6, outputs), np.float32)
-        for first in range(0, tiles, block):
-            count = min(block, tiles - first)
+        for first in range(start, end, block):
+            count = min(block, end - first)
             a = made[: 36 * count * inputs].view(36, count, inputs)
             b = products[: 36 * count * outputs].view(36, count, outputs)
             _tiles_in(x, a.numpy(), rows_in, edge_in, first, count, across, self._pad)

@@ -13,6 +13,7 @@ and serve both of its pairs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vrestore.models.nets.grid import box_mean, constant, halved, to_cells
-from vrestore.models.nets.warp import sample, sampling_grid
+from vrestore.models.nets.warp import along
 
 
 class Pyramid(NamedTuple):
@@ -110,11 +111,21 @@ def global_shift(a: Tensor, b: Tensor) -> Tensor:
     return constant(tuple(shifts), a.device)[best].view(n, 2, 1, 1)
 
 
+class Search(NamedTuple):
+    """What does the parts of a search that are no convolution: torch, or anything that gives the
+    same."""
+
+    read: Callable[..., Tensor] = along
+    correlate: Callable[[Tensor, Tensor, int], Tensor] = correlation
+    refine: Callable[[Tensor, Tensor, Tensor], Tensor] = gauss_newton
+
+
 class Aligner(nn.Module):
     """Displacement fields between neighbouring frames."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.search = Search()
         self.quarter = nn.Conv2d(1, 16, 3, padding=1)
         self.eighth = nn.ModuleList((nn.Conv2d(16, 24, 3, 2, 1), nn.Conv2d(24, 24, 3, padding=1)))
         self.sharpness = nn.Parameter(torch.tensor(8.0))
@@ -152,27 +163,26 @@ class Aligner(nn.Module):
         coarse = global_shift(a.coarse, b.coarse) * 32.0
         h8, w8 = a.eighth.shape[-2:]
         flow8 = coarse.expand(-1, 2, h8, w8)
-        moved = sample(b.eighth, sampling_grid(flow8, h8, w8, 8))
-        match = correlation(a.eighth, moved, 4)
+        moved = self.search.read(b.eighth, flow8, 8)
+        match = self.search.correlate(a.eighth, moved, 4)
         found = torch.einsum(
             "nkhw,ck->nchw", (match * self.sharpness).softmax(1), _offsets(4, match)
         )
         flow8 = flow8 + 8.0 * (found + self.at_eighth(torch.cat((match, a.eighth), 1)))
 
-        h4, w4 = a.quarter.shape[-2:]
         flow4 = doubled(flow8)
-        moved = sample(b.quarter, sampling_grid(flow4, h4, w4, 4))
+        moved = self.search.read(b.quarter, flow4, 4)
         pair = torch.cat((a.quarter, a.quarter - moved, flow4 / 8), 1)
         flow4 = flow4 + 4.0 * self.at_quarter(pair.contiguous(memory_format=torch.channels_last))
 
-        height, width = a.luma.shape[-2:]
         flow2 = doubled(flow4)
-        moved = sample(b.luma, sampling_grid(flow2, height, width))
+        moved = self.search.read(b.luma, flow2)
         blocks = torch.cat((to_cells(a.luma, 2, 2), to_cells(a.luma - moved, 2, 2), flow2 / 8), 1)
         residual = self.at_half(blocks.contiguous(memory_format=torch.channels_last))
         flow2 = flow2 + residual
-        moved = sample(b.luma, sampling_grid(flow2, height, width))
-        return [flow8, flow4, flow2 + gauss_newton(a.luma, moved, F.softplus(self.damping))]
+        moved = self.search.read(b.luma, flow2)
+        step = self.search.refine(a.luma, moved, F.softplus(self.damping))
+        return [flow8, flow4, flow2 + step]
 
 
 def doubled(flow: Tensor) -> Tensor:

@@ -18,14 +18,14 @@ identity, added up as weights, so folding for a run is the same sum kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vrestore.models.nets.align import Aligner
+from vrestore.models.nets.align import Aligner, Search
 from vrestore.models.nets.fusion import Candidates, Fused, InputFusion, OutputBlend
 from vrestore.models.nets.grid import (
     Layout,
@@ -37,7 +37,7 @@ from vrestore.models.nets.grid import (
     picture_to_cells,
     upsample,
 )
-from vrestore.models.nets.warp import sample, sample_sharp, sampling_grid
+from vrestore.models.nets.warp import Warps
 
 STEM_MAPS = 4
 """Remaining noise less 1, distance of the frame from its neighbours, noise level, strength."""
@@ -84,6 +84,14 @@ class Layer(NamedTuple):
     bias: Tensor
     slope: Tensor
     """Per channel, of the negative side; 1 leaves the result alone."""
+    fast: Callable[[Tensor], Tensor] | None = None
+    """Does the same, rectifier included, for one picture."""
+
+    def __call__(self, features: Tensor, *, rectified: bool) -> Tensor:
+        if self.fast is not None and features.shape[0] == 1:
+            return self.fast(features)
+        made = F.conv2d(features, self.weight, self.bias, padding=1)
+        return F.prelu(made, self.slope) if rectified else made
 
 
 class Kernels(NamedTuple):
@@ -120,6 +128,17 @@ class Result(NamedTuple):
     memory: Memory
 
 
+class Steps(NamedTuple):
+    """What does the parts of a step around the trunk: torch, or anything that gives the same."""
+
+    search: Search = Search()
+    warps: Warps = Warps()
+    fuse: Callable[..., Fused] = nn.Module.__call__
+    """Of an `InputFusion` and its arguments."""
+    blend: Callable[..., Tensor] = nn.Module.__call__
+    """Of an `OutputBlend` and its arguments."""
+
+
 class Cell(nn.Module):
     """One step, for every scale and every layout of chroma; see the module's docstring.
 
@@ -139,6 +158,7 @@ class Cell(nn.Module):
     ) -> None:
         super().__init__()
         self.width, self.depth, self.scales = width, depth, tuple(scales)
+        self.steps = Steps()
         self.align = Aligner()
         self.fusion = InputFusion()
         self.blend = nn.ModuleDict({str(s): OutputBlend(s) for s in scales if s > 1})
@@ -154,6 +174,11 @@ class Cell(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]
             self.heads[str(s)] = head
+
+    def do_by(self, steps: Steps) -> None:
+        """Let something else than torch do them, the aligner's too."""
+        self.steps = steps
+        self.align.search = steps.search
 
     # ------------------------------------------------------------------------------- kernels
 
@@ -230,9 +255,9 @@ class Cell(nn.Module):
             fused = Fused(cells, torch.ones_like(blank), blank, blank)
         else:
             candidates, previous_luma = self._candidates(
-                cells, now, memory, before, after, following, layout
+                cells, memory, before, after, following, layout
             )
-            fused = self.fusion(candidates, knobs, layout)
+            fused = self.steps.fuse(self.fusion, candidates, knobs, layout)
             del candidates  # as large as three pictures, and not needed beside the trunk
         picture = cells_to_picture(fused.cells, layout)
 
@@ -256,7 +281,8 @@ class Cell(nn.Module):
                 head[:, size : size + count], layout.rows * scale, layout.columns * scale
             )
         if previous_luma is not None and before is not None:
-            luma = self.blend[str(scale)](
+            luma = self.steps.blend(
+                self.blend[str(scale)],
                 luma,
                 previous_luma,
                 head[:, -size:],
@@ -269,7 +295,6 @@ class Cell(nn.Module):
     def _candidates(
         self,
         cells: Tensor,
-        now: Picture,
         memory: Memory | None,
         before: Neighbour | None,
         after: Neighbour | None,
@@ -277,36 +302,29 @@ class Cell(nn.Module):
         layout: Layout,
     ) -> tuple[Candidates, Tensor | None]:
         """All candidates as cells, and the previous output's luma, warped to this frame."""
-        height, width = now.luma.shape[-2:]
         nothing = torch.zeros_like(cells[:, :1])
         absent = torch.zeros_like(cells[:, :1, :1, :1])
         state = previous = future = cells
         noise = torch.ones_like(nothing)
         old_luma = None
         if memory is not None and before is not None:
-            by_cell = sampling_grid(before.flow, *memory.noise.shape[-2:])
-            grid = sampling_grid(before.flow, height, width)
-            lumas = sample_sharp(torch.cat((memory.fused.luma, memory.frame.luma), 1), grid)
+            read = self.steps.warps.plain
+            lumas = self.steps.warps.sharp(
+                torch.cat((memory.fused.luma, memory.frame.luma), 1), before.flow
+            )
             chromas: tuple[Tensor | None, Tensor | None] = (None, None)
             if memory.fused.chroma is not None and memory.frame.chroma is not None:
-                both = torch.cat((memory.fused.chroma, memory.frame.chroma), 1)
-                fits = both.shape[-2:] == memory.noise.shape[-2:]
-                both = sample(
-                    both, by_cell if fits else sampling_grid(before.flow, *both.shape[-2:])
-                )
+                both = read(torch.cat((memory.fused.chroma, memory.frame.chroma), 1), before.flow)
                 chromas = (both[:, :2], both[:, 2:])
             state = picture_to_cells(Picture(lumas[:, :1], chromas[0]), layout)
             previous = picture_to_cells(Picture(lumas[:, 1:], chromas[1]), layout)
-            noise = sample(memory.noise, by_cell)
+            noise = read(memory.noise, before.flow)
             if memory.luma is not None:
-                grid = sampling_grid(before.flow, *memory.luma.shape[-2:])
-                old_luma = sample_sharp(memory.luma, grid)
+                old_luma = self.steps.warps.sharp(memory.luma, before.flow)
         if after is not None and following is not None:
-            grid = sampling_grid(after.flow, height, width)
-            luma = sample_sharp(following.luma, grid)
-            chroma = following.chroma
+            luma, chroma = self.steps.warps.sharp(following.luma, after.flow), following.chroma
             if chroma is not None:
-                chroma = sample(chroma, sampling_grid(after.flow, *chroma.shape[-2:]))
+                chroma = self.steps.warps.plain(chroma, after.flow)
             future = picture_to_cells(Picture(luma, chroma), layout)
         return Candidates(
             now=cells,
@@ -354,8 +372,8 @@ def run_layers(
 def _run(layers: Sequence[Layer], features: Tensor) -> Tensor:
     *rectified, head = layers
     for layer in rectified:
-        features = F.prelu(F.conv2d(features, layer.weight, layer.bias, padding=1), layer.slope)
-    return F.conv2d(features, head.weight, head.bias, padding=1)
+        features = layer(features, rectified=True)
+    return head(features, rectified=False)
 
 
 def noise_level(luma: Tensor) -> Tensor:

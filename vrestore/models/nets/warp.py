@@ -7,8 +7,9 @@ pictures are: half precision cannot even name the columns of a 4K frame.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +68,24 @@ def sample_sharp(plane: Tensor, grid: Tensor) -> Tensor:
     limits = sample(torch.cat((low, high), 1), grid, "nearest")
     low, high = limits.chunk(2, 1)
     return torch.minimum(torch.maximum(sample(plane, grid, "bicubic"), low), high)
+
+
+def along(plane: Tensor, flow: Tensor, cell: int = 2) -> Tensor:
+    """The plane (N, C, H, W) read bilinearly where a flow with such cells points to."""
+    height, width = plane.shape[-2:]
+    return sample(plane, sampling_grid(flow, height, width, cell))
+
+
+def sharp_along(plane: Tensor, flow: Tensor) -> Tensor:
+    """The same by `sample_sharp`; a cell is two luma samples wide."""
+    return sample_sharp(plane, sampling_grid(flow, *plane.shape[-2:]))
+
+
+class Warps(NamedTuple):
+    """What reads planes along a flow, by torch or by anything that gives the same."""
+
+    plain: Callable[..., Tensor] = along
+    sharp: Callable[[Tensor, Tensor], Tensor] = sharp_along
 
 
 def validity(flow: Tensor, back: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vrestore.errors import ModelError
 from vrestore.models import compiled
+from vrestore.models.compiled import Together, one_by_one
 from vrestore.models.single import extras, places
 from vrestore.models.single.ncnnfile import read
 from vrestore.models.single.ncnntorch import TorchNet
@@ -40,24 +41,32 @@ def engine_on(device: torch.device) -> str:
     return "ncnn" if device.type == "cpu" and extras.has_ncnn() else "torch"
 
 
-def open_net(chosen: places.Net, device: torch.device) -> PictureNet:
+def open_net(
+    chosen: places.Net, device: torch.device, together: Together = one_by_one
+) -> PictureNet:
     """The network of a .param file and its .bin, by `engine_on`.  Raises ModelError."""
     file = read(chosen.path)
     net: WheelNet | TorchNet
     if engine_on(device) == "ncnn":
         net = WheelNet(file)
     else:
-        net = TorchNet(file, fast=engine_on(device) == "numba").to(device).eval()
+        fast = together if engine_on(device) == "numba" else None
+        net = TorchNet(file, fast=fast).to(device).eval()
     net.geometry = replace(net.geometry, mirrored=chosen.mirrored)
     return _Added(net) if chosen.residual else net
 
 
 def load(
-    nets: Sequence[places.Net], scale: int, noise: int | None, device: torch.device, model: str
+    nets: Sequence[places.Net],
+    scale: int,
+    noise: int | None,
+    device: torch.device,
+    model: str,
+    together: Together = one_by_one,
 ) -> PictureNet:
     """The network of a model for a magnification and a level.  Raises ModelError."""
     chosen = places.picked(nets, scale, noise, model)
-    net = open_net(chosen, device)
+    net = open_net(chosen, device, together)
     if net.geometry.scale != scale:
         raise ModelError(
             f"{chosen.path.name} magnifies by {net.geometry.scale}, not by {scale} as its name says"

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vrestore.errors import ModelError
+from vrestore.models.compiled import Together
 from vrestore.models.single.ncnnfile import Layer, NcnnFile
 from vrestore.models.single.picture import Geometry
 from vrestore.models.single.reach import geometry_of
@@ -151,10 +152,11 @@ class TorchNet(nn.Module):
     """A PictureNet out of ncnn's files.  Computes in fp32; its parameters are not trainable.
 
     Args:
-        fast: with what `vrestore.models.compiled` has, which must be installed; for the CPU alone.
+        fast: with what `vrestore.models.compiled` has, which must be installed, by this for the
+            parts of a picture; for the CPU alone.
     """
 
-    def __init__(self, file: NcnnFile, *, fast: bool = False) -> None:
+    def __init__(self, file: NcnnFile, *, fast: Together | None = None) -> None:
         super().__init__()
         self._file = file
         self._layers = file.layers
@@ -166,8 +168,8 @@ class TorchNet(nn.Module):
         """By the number of a convolution."""
         self._done: set[int] = set()
         """Numbers of the layers whose work a convolution before them does."""
-        if fast:
-            self._speed_up()
+        if fast is not None:
+            self._speed_up(fast)
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -211,7 +213,7 @@ class TorchNet(nn.Module):
             inputs = []
         return blobs.take(wanted)
 
-    def _speed_up(self) -> None:
+    def _speed_up(self, together: Together) -> None:
         from vrestore.models.compiled.winograd import LEAST_CHANNELS, Winograd
 
         readers: dict[str, list[int]] = {}
@@ -232,7 +234,9 @@ class TorchNet(nn.Module):
                     self._done.add(after[0])
             if slope is None:
                 slope = torch.ones(1)
-            self._fast[number] = Winograd(weight, bias, slope, pad=layer.whole(4))
+            self._fast[number] = Winograd(
+                weight, bias, slope, pad=layer.whole(4), together=together
+            )
 
     def _inputs(self, number: int, known: Mapping[str, Tensor] | frozenset[str]) -> tuple[str, ...]:
         layer = self._layers[number]
