@@ -36,7 +36,7 @@ from vrestore.planning import Plan, needs_ycbcr, tuned_keys
 from vrestore.runtime.abreast import Abreast
 from vrestore.runtime.stage import Op, compose
 from vrestore.runtime.threads import Threaded
-from vrestore.runtime.together import together
+from vrestore.runtime.together import Together
 from vrestore.shotlist import Tune, read_cuts
 from vrestore.treatments import Treatments
 
@@ -185,6 +185,8 @@ def _network(
         (larger,) = Resample(frame.width * scale, frame.height * scale, alloc=alloc).push(frame)
         return larger
 
+    abreast = 1 if plan.output is None else plan.abreast
+    each = max(1, plan.threads.torch // abreast)
     built = restorer.build(
         plan.model,
         plan.size.network_scale,
@@ -193,12 +195,11 @@ def _network(
         resample=resample,
         fused=plan.path_on_device is not None and plan.path_on_device.network.on_device,
         codes=codes,
-        together=together,
+        together=Together(each),
     )
     model: Op[Frame, Frame] = built
-    abreast = 1 if plan.output is None else plan.abreast
     if isinstance(built, ImageRestorer) and abreast > 1:
-        model = Abreast(book.of(built), abreast, max(1, plan.threads.torch // abreast))
+        model = Abreast(book.of(built), abreast, each)
     elif isinstance(built, TemporalRestorer | ImageRestorer | Steadier | Turned):
         model = Threaded(book.of(built), plan.threads.torch)
     form, color = plan.info.video.format, _restored_color(plan)

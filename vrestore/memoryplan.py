@@ -13,7 +13,7 @@ from vrestore.models.footprint import Footprint
 from vrestore.models.needs import network_bytes
 from vrestore.models.nets import ARCHITECTURES
 from vrestore.models.registry import ModelSpec
-from vrestore.models.restorer import working_dtype
+from vrestore.models.restorer import runs_compiled, working_dtype
 from vrestore.ops.size import SizePlan
 from vrestore.preset import Preset
 from vrestore.runtime.channel import depth_for
@@ -151,6 +151,7 @@ def _network(
         height=video.height,
         width=video.width,
         dtype=working_dtype(model, config.precision, device.torch_device),
+        compiled=runs_compiled(model, device.torch_device),
     )
     if config.tile != "auto":
         return footprint.bytes(config.tile or None), None

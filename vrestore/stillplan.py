@@ -16,6 +16,7 @@ from vrestore.media import ColorModel, MediaInfo, SampleFormat
 from vrestore.models.footprint import Footprint
 from vrestore.models.nets import ARCHITECTURES
 from vrestore.models.registry import ModelSpec
+from vrestore.models.restorer import runs_compiled
 from vrestore.ops.size import SizePlan
 from vrestore.ops.underlay import REACH
 from vrestore.preset import Preset
@@ -175,6 +176,7 @@ def tiled_bytes(
         network = Footprint(
             spec=model, scale=size.network_scale, format=video.format,
             height=window, width=window, dtype=torch.float32,
+            compiled=runs_compiled(model, torch.device("cpu")),
         )  # fmt: skip
         work += network.bytes(network.own_rows)
     blocks = video.width * video.height // 64 * 4 * 3

@@ -10,7 +10,7 @@ import torch
 
 from vrestore.bench.ledger import Ledger
 from vrestore.media import ColorModel, Frame, SampleFormat
-from vrestore.models import footprint, registry, temporal
+from vrestore.models import compiled, footprint, registry, temporal
 from vrestore.models.footprint import Footprint
 from vrestore.models.restorer import RestoreConfig, build
 
@@ -24,11 +24,13 @@ def yuv(log2_chroma_w: int, log2_chroma_h: int) -> SampleFormat:
     )
 
 
-def taken_by(name: str, scale: int, form: SampleFormat, size: tuple[int, int]) -> Footprint:
+def taken_by(
+    name: str, scale: int, form: SampleFormat, size: tuple[int, int], *, numba: bool = False
+) -> Footprint:
     width, height = size
     return Footprint(
         spec=registry.find(name), scale=scale, format=form, height=height, width=width,
-        dtype=torch.float32,
+        dtype=torch.float32, compiled=numba,
     )  # fmt: skip
 
 
@@ -47,6 +49,7 @@ def test_the_plan_knows_what_a_step_holds(
 ):  # fmt: skip
     for module in (footprint, temporal):
         monkeypatch.setattr(module, "TOGETHER", 2**22 if together else 0)
+    monkeypatch.setattr(compiled, "installed", lambda: False)
     if together and scale > 1:
         pytest.skip("the result takes more than the alignment in any case")
     frames = make_frames(3, WIDTH, HEIGHT, form)
@@ -56,6 +59,22 @@ def test_the_plan_knows_what_a_step_holds(
             list(op.push(frame))  # and dropped at once, as a pipeline hands it on
     expected = taken_by(name, scale, form, (WIDTH, HEIGHT)).bytes(rows)
     assert 0.85 * expected <= ledger.peak <= 1.1 * expected
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("name", "scale", "rows"), [
+    ("lite", 1, 16), ("base", 1, None), ("base", 2, 16), ("lite", 4, 64),
+])  # fmt: skip
+def test_what_is_compiled_takes_no_more_than_that_and_its_matrices(
+    name: str, scale: int, rows: int | None, make_frames: MakeFrames
+):
+    pytest.importorskip("numba")
+    with Ledger() as ledger:
+        op = build(registry.find(name), scale, RestoreConfig(tile=rows or 0))
+        for frame in make_frames(3, WIDTH, HEIGHT, yuv(1, 1)):
+            list(op.push(frame))
+    expected = taken_by(name, scale, yuv(1, 1), (WIDTH, HEIGHT), numba=True).bytes(rows)
+    assert 0.7 * expected <= ledger.peak <= 1.1 * expected
 
 
 @pytest.mark.parametrize("name", ["lite", "base"])

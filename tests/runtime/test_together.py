@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from vrestore.runtime.together import together
+from vrestore.runtime.together import Together
 
 
 def test_all_parts_are_done_at_the_same_time_by_threads_that_are_gone_afterwards():
@@ -19,10 +19,10 @@ def test_all_parts_are_done_at_the_same_time_by_threads_that_are_gone_afterwards
         seen.append((number, torch.get_num_threads()))
 
     running = threading.active_count()
-    together([lambda: part(0), lambda: part(1), lambda: part(2)])
+    Together(2)([lambda: part(0), lambda: part(1), lambda: part(2)])
     assert sorted(seen) == [(0, 1), (1, 1), (2, 1)]
     assert threading.active_count() == running
-    together([])
+    Together(2)([])
 
 
 def test_a_failure_is_raised_when_all_have_ended():
@@ -32,5 +32,5 @@ def test_a_failure_is_raised_when_all_have_ended():
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        together([fails, lambda: done.append(1), lambda: done.append(2)])
+        Together(2)([fails, lambda: done.append(1), lambda: done.append(2)])
     assert sorted(done) == [1, 2]

@@ -30,6 +30,9 @@ _BESIDE_TRUNK: Mapping[int, Held] = {1: (100.0, 52.2), 2: (132.0, 58.5), 4: (228
 _TOGETHER: Held = (238.0, 24.5)
 """The same while both ways to a neighbour are found in one pass."""
 
+_MATRICES = 36
+"""Numbers of a 3x3 kernel for Winograd's algorithm."""
+
 _LAYERS_HELD = 3
 """What a layer of the trunk is made from, its sum, and that rectified."""
 
@@ -45,6 +48,8 @@ class Footprint:
     width: int
     dtype: torch.dtype
     """Of the trunk."""
+    compiled: bool = False
+    """Whether it runs with what numba compiles, which holds the trunk in matrices besides."""
 
     @property
     def own_rows(self) -> int | None:
@@ -96,4 +101,5 @@ class Footprint:
     def _weights(self) -> int:
         """The trunk's, and the same arranged for a run; what is around it is small."""
         channels = int(self.spec.arch_args.get("width", 32))
-        return 2 * 4 * 9 * channels * channels * self._layers
+        each = 2 * 9 + (_MATRICES if self.compiled else 0)
+        return 4 * each * channels * channels * self._layers

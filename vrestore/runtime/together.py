@@ -7,31 +7,38 @@ from collections.abc import Callable, Sequence
 
 from vrestore.runtime.threads import torch_threads
 
-__all__ = ["together"]
+__all__ = ["Together"]
 
 
-def together(parts: Sequence[Callable[[], None]]) -> None:
+class Together:
     """Does all parts at the same time, the first in the calling thread, each with one torch thread.
 
     Comes back when all have ended, and raises the first failure.  Threads are started anew: that
     takes some 50 us, and none must be ended later.
+
+    Args:
+        threads: how many parts to make of what can be cut anywhere.
     """
-    failures: list[BaseException] = []
 
-    def do(part: Callable[[], None]) -> None:
-        try:
-            with torch_threads(1):
-                part()
-        except BaseException as failure:  # noqa: BLE001 - raised again by the caller
-            failures.append(failure)
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
 
-    if not parts:
-        return
-    others = [threading.Thread(target=do, args=(part,), name="together") for part in parts[1:]]
-    for thread in others:
-        thread.start()
-    do(parts[0])
-    for thread in others:
-        thread.join()
-    if failures:
-        raise failures[0]
+    def __call__(self, parts: Sequence[Callable[[], None]], /) -> None:
+        failures: list[BaseException] = []
+
+        def do(part: Callable[[], None]) -> None:
+            try:
+                with torch_threads(1):
+                    part()
+            except BaseException as failure:  # noqa: BLE001 - raised again by the caller
+                failures.append(failure)
+
+        first, *others = parts or [lambda: None]
+        threads = [threading.Thread(target=do, args=(part,), name="together") for part in others]
+        for thread in threads:
+            thread.start()
+        do(first)
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]

@@ -10,7 +10,7 @@ pytest.importorskip("numba")
 from vrestore.models.compiled.fusing import CompiledFusions
 from vrestore.models.nets.fusion import Candidates, InputFusion, OutputBlend
 from vrestore.models.nets.grid import GRAY, YUV420, YUV422, YUV444, Layout
-from vrestore.runtime.together import together
+from vrestore.runtime.together import Together
 
 pytestmark = pytest.mark.timeout(300)
 """The first call compiles."""
@@ -56,7 +56,7 @@ def test_pictures_are_fused_as_by_the_module(
     given = candidates(layout, 43, 37, before, after)
     knobs = torch.tensor((0.3, strength)).view(1, 2, 1, 1)
     wanted = fusion(given, knobs, layout)
-    made = CompiledFusions(together).fuse(fusion, given, knobs, layout)
+    made = CompiledFusions(Together(2)).fuse(fusion, given, knobs, layout)
     for name, one, two in zip(wanted._fields, wanted, made, strict=True):
         assert torch.allclose(one, two, **CLOSE), name
     if before and after:
@@ -73,6 +73,6 @@ def test_results_are_blended_as_by_the_module(scale: int, size: tuple[int, int])
     learned = torch.randn(1, (2 * scale) ** 2, h, w, generator=generator)
     trust, noise = (torch.rand(1, 1, h, w, generator=generator) for _ in range(2))
     wanted = blend(new, old, learned.clone(), trust, noise)
-    made = CompiledFusions(together).blend(blend, new, old, learned, trust, noise)
+    made = CompiledFusions(Together(2)).blend(blend, new, old, learned, trust, noise)
     assert torch.allclose(made, wanted, **CLOSE)
     assert not torch.allclose(wanted, new, atol=1e-5)

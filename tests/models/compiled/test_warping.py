@@ -11,7 +11,7 @@ pytest.importorskip("numba")
 
 from vrestore.models.compiled.warping import CompiledWarps
 from vrestore.models.nets.warp import along, sharp_along
-from vrestore.runtime.together import together
+from vrestore.runtime.together import Together
 
 pytestmark = pytest.mark.timeout(300)
 """The first call compiles."""
@@ -29,12 +29,8 @@ def test_planes_are_read_where_torch_reads_them(
     generator = torch.Generator().manual_seed(seed)
     plane = torch.rand(2, channels, times * h, times * w, generator=generator)
     flow = size * torch.randn(2, 2, h, w, generator=generator)
-    warps, before = CompiledWarps(together), torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        plain, sharp = warps.plain(plane, flow), warps.sharp(plane, flow)
-    finally:
-        torch.set_num_threads(before)
+    warps = CompiledWarps(Together(threads))
+    plain, sharp = warps.plain(plane, flow), warps.sharp(plane, flow)
     # A place is rounded to 1e-5 of a sample, and a sample differs from the next by 1 at most.
     assert torch.allclose(plain, along(plane, flow), atol=1e-3)
     wrong = (sharp - sharp_along(plane, flow)).abs() > 1e-3

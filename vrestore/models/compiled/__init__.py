@@ -6,16 +6,21 @@ The other modules of this package cannot be imported without numba; ask `install
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
-from typing import TypeAlias
-
-import torch
+from typing import Protocol
 
 __all__ = ["Together", "in_parts", "installed", "one_by_one", "version"]
 
-Together: TypeAlias = Callable[[Sequence[Callable[[], None]]], None]
-"""Does several things, perhaps at the same time, and comes back when all are done."""
+
+class Together(Protocol):
+    """Does several things at the same time and comes back when all are done."""
+
+    threads: int
+    """How many at a time are worth while."""
+
+    def __call__(self, parts: Sequence[Callable[[], None]], /) -> None: ...
 
 
 def installed() -> bool:
@@ -28,17 +33,19 @@ def version() -> str:
     return f"numba {metadata.version('numba')}"
 
 
-def one_by_one(parts: Sequence[Callable[[], None]]) -> None:
-    for part in parts:
-        part()
+class _OneByOne:
+    threads = 1
+
+    def __call__(self, parts: Sequence[Callable[[], None]], /) -> None:
+        for part in parts:
+            part()
+
+
+one_by_one: Together = _OneByOne()
 
 
 def in_parts(together: Together, count: int, work: Callable[[int, int], None]) -> None:
-    """`work(first, last)` for as many even parts of 0..count as torch has threads here."""
-    parts = min(torch.get_num_threads(), count)
+    """`work(first, last)` for even parts of 0..count, at the same time."""
+    parts = min(together.threads, count)
     ends = [count * k // max(1, parts) for k in range(parts + 1)]
-
-    def part(k: int) -> Callable[[], None]:
-        return lambda: work(ends[k], ends[k + 1])
-
-    together([part(k) for k in range(parts)])
+    together([partial(work, ends[k], ends[k + 1]) for k in range(parts)])

@@ -108,7 +108,7 @@ class CompiledSearch:
         n, _, height, width = a.shape
         h, w = height // 2, width // 2
         out, damped = torch.empty(n, 2, h, w), np.float32(damping)
-        products = np.empty((5, h, w), np.float32)
+        products = torch.empty(5, h, w).numpy()
         for one, other, made in zip(a[:, 0], moved[:, 0], out, strict=True):
             given = one.contiguous().numpy(), other.contiguous().numpy(), products
             in_parts(self._together, h, partial(_products, *given))

@@ -302,8 +302,8 @@ class CompiledFusions:
         )
         trusts = tuple(t[0, 0].contiguous().numpy() for t in (c.trust_before, c.trust_after))
         noise = c.noise[0, 0].contiguous().numpy()
-        middle, cells = (np.empty((channels, h, w), np.float32) for _ in range(2))
-        pairs, distance = np.empty((6, h, w), np.float32), np.empty((4, h, w), np.float32)
+        cells = torch.empty(1, channels, h, w)
+        middle, pairs, distance = (torch.empty(n, h, w).numpy() for n in (channels, 6, 4))
         spot, left, nearest = (torch.empty(1, 1, h, w) for _ in range(3))
         self._rows(h, _compare, now, state, before, after, middle, pairs, spot[0, 0].numpy())
         has_before, has_after = float(c.has_before), float(c.has_after)
@@ -325,9 +325,9 @@ class CompiledFusions:
         )  # fmt: skip
         self._rows(
             h, _mix, logits.exp_().numpy(), now, state, after, middle, noise, distance, place,
-            cells, left[0, 0].numpy(), nearest[0, 0].numpy(),
+            cells[0].numpy(), left[0, 0].numpy(), nearest[0, 0].numpy(),
         )  # fmt: skip
-        return Fused(torch.from_numpy(cells)[None], left, nearest, region)
+        return Fused(cells, left, nearest, region)
 
     def blend(
         self, blend: OutputBlend, new: Tensor, old: Tensor, learned: Tensor, trust: Tensor,
@@ -340,7 +340,7 @@ class CompiledFusions:
         (h, w), scale = trust.shape[-2:], blend.scale
         lumas = tuple(t[0, 0].contiguous().numpy() for t in (new, old))
         believed = trust[0, 0].contiguous().numpy()
-        told, size = torch.empty(1, h, w, _BLEND_FEATURES), np.empty((h, w), np.float32)
+        told, size = torch.empty(1, h, w, _BLEND_FEATURES), torch.empty(h, w).numpy()
         self._rows(
             h, _change, *lumas, believed, noise[0, 0].contiguous().numpy(), scale, told[0].numpy(),
             size,
