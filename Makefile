@@ -28,7 +28,7 @@ $(BIN)/python:
 # One stamp for the program, one for the tools of development; both outlive a source change,
 # since the install is editable.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[cpu]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python

@@ -73,11 +73,17 @@ def marking(plan: Plan) -> Op[Frame, Frame]:
 
 
 def restoration(
-    plan: Plan, book: NoteBook, alloc: Alloc | None = None, *, renewal: Renewal | None = None
+    plan: Plan,
+    book: NoteBook,
+    alloc: Alloc | None = None,
+    *,
+    renewal: Renewal | None = None,
+    torch_alone: bool = False,
 ) -> Op[Frame, Frame]:
     """From the source's code values to the output's; what the stages note goes into `book`.
 
-    `renewal` is where, within a shot, another chain takes over.
+    `renewal` is where, within a shot, another chain takes over.  With `torch_alone` nothing is
+    compiled, so that all operations of the network can be counted.
     """
     device = plan.device.torch_device
     pooled = alloc if device.type == "cpu" else None
@@ -92,13 +98,15 @@ def restoration(
         home = [Fetch()]
     if plan.path_on_device is not None and plan.path_on_device.codes:
         codes = codes_of((form, source), (plan.format, target), dither)
-        return compose(Place(device), _network(plan, book, pooled, codes), *home)
+        return compose(Place(device), _network(plan, book, pooled, codes=codes), *home)
     pictures = compose(
         *around.steadied(),
         Convert(form, source, to_form=form, to_color=within, alloc=pooled),
         *_underlay(plan),
         *around.grain_tap(),
-        around.restored(_enlarge(plan, book, pooled)),
+        around.restored(
+            _enlarge(plan, _network(plan, book, pooled, torch_alone=torch_alone), pooled)
+        ),
     )
     return compose(
         Place(device),
@@ -161,22 +169,26 @@ def _restored_color(plan: Plan) -> ColorSpec:
     )
 
 
-def _enlarge(plan: Plan, book: NoteBook, alloc: Alloc | None) -> Op[Frame, Frame]:
+def _enlarge(plan: Plan, network: Op[Frame, Frame], alloc: Alloc | None) -> Op[Frame, Frame]:
     """Network and resampler, kept away from black bars where the plan found some."""
     size = plan.size
     if plan.bars is None or not plan.bars.found:
-        return compose(_network(plan, book, alloc), Resample(*size.picture, alloc=alloc))
+        return compose(network, Resample(*size.picture, alloc=alloc))
     video = plan.info.video
     inside = plan.bars.picture
     multiple = (1 << video.format.log2_chroma_w, 1 << video.format.log2_chroma_h)
     to_inside = inside.scaled((video.width, video.height), size.picture, multiple)
-    network = _network(plan, book, alloc)
     inner = compose(network, Resample(to_inside.width, to_inside.height, alloc=alloc))
     return BarsAround(inner, inside, to_picture=to_inside, to_size=size.picture, alloc=alloc)
 
 
 def _network(
-    plan: Plan, book: NoteBook, alloc: Alloc | None, codes: Codes | None = None
+    plan: Plan,
+    book: NoteBook,
+    alloc: Alloc | None,
+    *,
+    codes: Codes | None = None,
+    torch_alone: bool = False,
 ) -> Op[Frame, Frame]:
     """The model, between adapters where it wants another colour model; with `codes` it takes and
     gives code values."""
@@ -196,6 +208,7 @@ def _network(
         fused=plan.path_on_device is not None and plan.path_on_device.network.on_device,
         codes=codes,
         together=Together(each),
+        torch_alone=torch_alone,
     )
     model: Op[Frame, Frame] = built
     if isinstance(built, ImageRestorer) and abreast > 1:

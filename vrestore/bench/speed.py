@@ -206,7 +206,7 @@ def _limits(planned: Plan, kept: Sequence[Frame]) -> tuple[Peaks, Roofline]:
     device = planned.device.torch_device
     dtype = working_dtype(planned.model, planned.preset.restore.precision, device)
     limits = peaks(dtype, planned.threads.torch)
-    op = compose(analysis(planned), restoration(planned, NoteBook()))
+    op = compose(analysis(planned), restoration(planned, NoteBook(), torch_alone=True))
     return limits, roofline(op, list(_endless(kept, _COUNTED_FRAMES)), limits)
 
 

@@ -161,13 +161,15 @@ def build(
     fused: bool = False,
     codes: Codes | None = None,
     together: Together = one_by_one,
+    torch_alone: bool = False,
 ) -> Restorer:
     """A fresh restorer for one video.
 
     `scale` must be one of `spec.scales` (`spec.head_for` finds it); `resample` is needed by
     models of architecture `resize` alone.  `fused` and `codes` are for our own networks: kernels
     for 4:2:0 where they run (`kernels_fit`), then also for code values in and out.  `together` does
-    parts of what is compiled for the CPU at the same time.  Raises ModelError for a scale,
+    parts of what is compiled for the CPU at the same time; with `torch_alone` our own networks are
+    computed without.  Raises ModelError for a scale,
     precision or weights file that the model does not have, and PresetError as `require_fitting`.
     """
     require_fitting(spec, config)
@@ -187,6 +189,7 @@ def build(
         raise ModelError(f"{spec.name!r} is of unknown architecture {spec.arch!r}")
     device = torch.device(device)
     dtype = working_dtype(spec, config.precision, device)
+    helped = runs_compiled(spec, device) and not torch_alone
     try:
         cell = ARCHITECTURES[spec.arch](**spec.arch_args)
         cell.load_state_dict({k: v.float() for k, v in load_weights(spec).items()})
@@ -202,7 +205,7 @@ def build(
         device=device,
         fused=_fused(cell, device) if fused else None,
         codes=codes,
-        speed_up=_speed_up(cell, together) if runs_compiled(spec, device) else None,
+        speed_up=_speed_up(cell, together) if helped else None,
     )  # fmt: skip
     return Turned(restorer) if config.tta else restorer
 
