@@ -61,7 +61,6 @@ def test_the_plan_knows_what_a_step_holds(
     assert 0.85 * expected <= ledger.peak <= 1.1 * expected
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("name", "scale", "rows"), [
     ("lite", 1, 16), ("base", 1, None), ("base", 2, 16), ("lite", 4, 64),
 ])  # fmt: skip

@@ -13,9 +13,6 @@ from vrestore.models.compiled.aligning import CompiledSearch
 from vrestore.models.nets.align import correlation, gauss_newton
 from vrestore.runtime.together import Together
 
-pytestmark = pytest.mark.timeout(300)
-"""The first call compiles."""
-
 
 @settings(max_examples=30, deadline=None)
 @given(h=st.integers(1, 12), w=st.integers(1, 40), radius=st.sampled_from([1, 4]))

@@ -12,9 +12,6 @@ from vrestore.models.nets.fusion import Candidates, InputFusion, OutputBlend
 from vrestore.models.nets.grid import GRAY, YUV420, YUV422, YUV444, Layout
 from vrestore.runtime.together import Together
 
-pytestmark = pytest.mark.timeout(300)
-"""The first call compiles."""
-
 CLOSE = {"atol": 2e-5, "rtol": 1e-4}
 
 

@@ -13,9 +13,6 @@ from vrestore.models.compiled.warping import CompiledWarps
 from vrestore.models.nets.warp import along, sharp_along
 from vrestore.runtime.together import Together
 
-pytestmark = pytest.mark.timeout(300)
-"""The first call compiles."""
-
 
 @settings(max_examples=60, deadline=None)
 @given(

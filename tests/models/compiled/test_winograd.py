@@ -12,9 +12,6 @@ pytest.importorskip("numba")
 
 from vrestore.models.compiled.winograd import Winograd
 
-pytestmark = pytest.mark.timeout(300)
-"""The first call compiles."""
-
 
 @settings(max_examples=40, deadline=None)
 @given(
