@@ -7,6 +7,7 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
+from vrestore.models import compiled
 from vrestore.runtime.posix import physical_memory_bytes, usable_cores
 
 __all__ = ["heading"]
@@ -26,6 +27,7 @@ def heading(command: str) -> str:
         f"{platform.system()} {platform.machine()}",
         f"Python {platform.python_version()}",
         *(f"{name} {metadata.version(name)}" for name in _LIBRARIES),
+        *([compiled.version()] if compiled.installed() else []),
     ]
     return ", ".join(facts) + "."
 
