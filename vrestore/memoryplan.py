@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from vrestore.errors import DeviceError
 from vrestore.fieldplan import FieldPlan
 from vrestore.io.output import OutputPlan
 from vrestore.io.stillkinds import StillKind
 from vrestore.media import MediaInfo, SampleFormat
 from vrestore.models.footprint import Footprint
-from vrestore.models.needs import network_bytes
+from vrestore.models.needs import engine, network_bytes
 from vrestore.models.nets import ARCHITECTURES
 from vrestore.models.registry import ModelSpec
 from vrestore.models.restorer import runs_compiled, working_dtype
@@ -33,6 +35,9 @@ _DECODER_FRAMES = 12
 
 _NETWORK_BYTES = 32 * _MIB
 """What torch takes for the first network it runs, whatever the picture's size."""
+
+_COMPILER_BYTES = 100 * _MIB
+"""What numba takes with functions that it compiled before; compiling them takes as much again."""
 
 _QUEUES_BYTES = 512 * _MIB
 """What the queues may hold where nobody says: 8 frames each up to 4K, 2 or 3 at 8K."""
@@ -112,6 +117,7 @@ def plan_memory(
     if preset.cuts.tune and looks_ahead:
         work += min(_TUNING_BYTES, _TUNING_FRAMES * code_in)
     work += _NETWORK_BYTES if model.weights is not None else 0
+    work += _compiler_bytes(model, device.torch_device)
     work += network_bytes(
         model, size.network_scale, preset.restore, video.height, video.width, abreast=abreast
     )
@@ -136,6 +142,10 @@ def plan_memory(
         network_apart=apart,
         rows=rows,
     )
+
+
+def _compiler_bytes(model: ModelSpec, device: torch.device) -> int:
+    return _COMPILER_BYTES if engine(model, device).startswith("numba") else 0
 
 
 def _network(
@@ -181,4 +191,6 @@ def plan_tiled_memory(
     """The same for a still that is restored in tiles."""
     work = tiled_bytes(info, model, size, form, kind, tiles)
     network = 0 if model.weights is None else _NETWORK_BYTES
+    # Stills are restored on the CPU.
+    network += _compiler_bytes(model, torch.device("cpu"))
     return MemoryPlan(depth=1, channels=0, decoder=0, encoder=0, work=work + network)
