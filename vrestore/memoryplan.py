@@ -27,7 +27,7 @@ from vrestore.treatments import Treatments
 __all__ = ["MemoryPlan", "plan_memory", "plan_tiled_memory"]
 
 _MIB = 2**20
-_PROGRAM_BYTES = 340 * _MIB
+_PROGRAM_BYTES = 400 * _MIB
 """Resident memory of Python with torch and FFmpeg before the first frame."""
 
 _DECODER_FRAMES = 12
