@@ -233,7 +233,14 @@ def test_wrong_flags_are_overridden_only_where_sure():
     media = info(720, 576)
     assert dict(suggest(media, findings(wrong)).overrides) == {"deinterlace.order": "tff"}
     unsure = replace(wrong, confidence=0.4)
-    assert dict(suggest(media, findings(unsure)).overrides) == {}
+    assert "deinterlace.order" not in suggest(media, findings(unsure)).overrides
+
+
+def test_where_nothing_calls_for_a_preset_the_network_gets_what_each_shot_needs():
+    clean = suggest(info(1280, 720), findings(PROGRESSIVE, media=info(1280, 720)))
+    assert (clean.preset, dict(clean.overrides)) == ("plain", {"cuts.tune": True})
+    worn = suggest(info(1440, 1080), findings(PROGRESSIVE, WORN, media=info(1440, 1080)))
+    assert worn.preset != "plain" and not worn.overrides
 
 
 def test_there_is_one_finding_for_each_name_and_none_on_a_clean_source():

@@ -95,7 +95,7 @@ def suggest(info: MediaInfo, findings: Sequence[Finding]) -> Suggestion:
     return Suggestion(
         preset=rule.preset,
         reasons=(filled[0], filled[1], filled[2]),
-        overrides=MappingProxyType(_overrides(findings)),
+        overrides=MappingProxyType(_overrides(rule.preset, findings)),
         confidence=round(min(0.95, 0.4 + 0.1 * len(rule.needs)), 2)
         if not deciding
         else round(min(0.95, sum(deciding) / len(deciding)), 2),
@@ -124,12 +124,15 @@ _FILLERS = (
 )
 
 
-def _overrides(findings: Sequence[Finding]) -> dict[str, object]:
-    """What the findings say against the file's own flags."""
+def _overrides(preset: str, findings: Sequence[Finding]) -> dict[str, object]:
+    """What the findings say against the file's own flags, and against a preset's strengths: where
+    nothing calls for a preset of its own, the network gets what each shot needs and no more, or it
+    takes glints and pebbles for dust."""
+    changes: dict[str, object] = {"cuts.tune": True} if preset == "plain" else {}
     for one in findings:
         if one.name == "field order" and one.severity is Severity.CLEAR and _sure(one):
-            return {"deinterlace.order": "tff" if one.says.startswith("top") else "bff"}
-    return {}
+            changes["deinterlace.order"] = "tff" if one.says.startswith("top") else "bff"
+    return changes
 
 
 def _sure(finding: Finding) -> bool:
