@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vrestore.models.compiled import Together, in_parts, one_by_one
-from vrestore.models.compiled.jit import jit
+from vrestore.models.compiled.jit import inlined, jit
 
 __all__ = ["LEAST_CHANNELS", "Winograd"]
 
@@ -43,6 +43,33 @@ _KERNEL = torch.tensor(
 _ZERO, _TWO, _FOUR, _FIVE, _EIGHT = (np.float32(n) for n in (0, 2, 4, 5, 8))
 
 
+@inlined
+def _six_in(d0, d1, d2, d3, d4, d5):
+    """Six samples of a line, transformed."""
+    p = d4 - _FOUR * d2
+    q = d3 - _FOUR * d1
+    u = d4 - d2
+    v = _TWO * (d3 - d1)
+    return (
+        _FOUR * d0 - _FIVE * d2 + d4, p + q, p - q, u + v, u - v, _FOUR * d1 - _FIVE * d3 + d5
+    )  # fmt: skip
+
+
+@inlined
+def _four_out(m0, m1, m2, m3, m4, m5):
+    """The four results of a line, of six transformed ones."""
+    p = m1 + m2
+    q = m3 + m4
+    u = m1 - m2
+    v = m3 - m4
+    return m0 + p + q, u + _TWO * v, p + _FOUR * q, u + _EIGHT * v + m5
+
+
+@inlined
+def _rectified(z, slope):
+    return max(z, _ZERO) + slope * min(z, _ZERO)
+
+
 @jit
 def _tile_in(x, y0, x0, made, k, rows):
     """Tile `k` of (36, tiles, C) of the 6x6 samples of (H, W, C) from there on."""
@@ -50,40 +77,28 @@ def _tile_in(x, y0, x0, made, k, rows):
     for j in range(6):
         at = x0 + j
         for c in range(channels):
-            d0 = x[y0, at, c]
-            d1 = x[y0 + 1, at, c]
-            d2 = x[y0 + 2, at, c]
-            d3 = x[y0 + 3, at, c]
-            d4 = x[y0 + 4, at, c]
-            d5 = x[y0 + 5, at, c]
-            p = d4 - _FOUR * d2
-            q = d3 - _FOUR * d1
-            u = d4 - d2
-            v = _TWO * (d3 - d1)
-            rows[0, j, c] = _FOUR * d0 - _FIVE * d2 + d4
-            rows[1, j, c] = p + q
-            rows[2, j, c] = p - q
-            rows[3, j, c] = u + v
-            rows[4, j, c] = u - v
-            rows[5, j, c] = _FOUR * d1 - _FIVE * d3 + d5
+            r0, r1, r2, r3, r4, r5 = _six_in(
+                x[y0, at, c], x[y0 + 1, at, c], x[y0 + 2, at, c],
+                x[y0 + 3, at, c], x[y0 + 4, at, c], x[y0 + 5, at, c],
+            )  # fmt: skip
+            rows[0, j, c] = r0
+            rows[1, j, c] = r1
+            rows[2, j, c] = r2
+            rows[3, j, c] = r3
+            rows[4, j, c] = r4
+            rows[5, j, c] = r5
     for i in range(6):
         for c in range(channels):
-            d0 = rows[i, 0, c]
-            d1 = rows[i, 1, c]
-            d2 = rows[i, 2, c]
-            d3 = rows[i, 3, c]
-            d4 = rows[i, 4, c]
-            d5 = rows[i, 5, c]
-            p = d4 - _FOUR * d2
-            q = d3 - _FOUR * d1
-            u = d4 - d2
-            v = _TWO * (d3 - d1)
-            made[6 * i, k, c] = _FOUR * d0 - _FIVE * d2 + d4
-            made[6 * i + 1, k, c] = p + q
-            made[6 * i + 2, k, c] = p - q
-            made[6 * i + 3, k, c] = u + v
-            made[6 * i + 4, k, c] = u - v
-            made[6 * i + 5, k, c] = _FOUR * d1 - _FIVE * d3 + d5
+            r0, r1, r2, r3, r4, r5 = _six_in(
+                rows[i, 0, c], rows[i, 1, c], rows[i, 2, c],
+                rows[i, 3, c], rows[i, 4, c], rows[i, 5, c],
+            )  # fmt: skip
+            made[6 * i, k, c] = r0
+            made[6 * i + 1, k, c] = r1
+            made[6 * i + 2, k, c] = r2
+            made[6 * i + 3, k, c] = r3
+            made[6 * i + 4, k, c] = r4
+            made[6 * i + 5, k, c] = r5
 
 
 @jit
@@ -110,38 +125,25 @@ def _tile_out(products, k, out, y0, x0, rows, bias, slope):
     channels = out.shape[2]
     for j in range(6):
         for c in range(channels):
-            m1 = products[6 + j, k, c]
-            m2 = products[12 + j, k, c]
-            m3 = products[18 + j, k, c]
-            m4 = products[24 + j, k, c]
-            p = m1 + m2
-            q = m3 + m4
-            u = m1 - m2
-            v = m3 - m4
-            rows[0, j, c] = products[j, k, c] + p + q
-            rows[1, j, c] = u + _TWO * v
-            rows[2, j, c] = p + _FOUR * q
-            rows[3, j, c] = u + _EIGHT * v + products[30 + j, k, c]
+            z0, z1, z2, z3 = _four_out(
+                products[j, k, c], products[6 + j, k, c], products[12 + j, k, c],
+                products[18 + j, k, c], products[24 + j, k, c], products[30 + j, k, c],
+            )  # fmt: skip
+            rows[0, j, c] = z0
+            rows[1, j, c] = z1
+            rows[2, j, c] = z2
+            rows[3, j, c] = z3
     for i in range(4):
         for c in range(channels):
-            b = bias[c]
-            s = slope[c]
-            m1 = rows[i, 1, c]
-            m2 = rows[i, 2, c]
-            m3 = rows[i, 3, c]
-            m4 = rows[i, 4, c]
-            p = m1 + m2
-            q = m3 + m4
-            u = m1 - m2
-            v = m3 - m4
-            z0 = rows[i, 0, c] + p + q + b
-            z1 = u + _TWO * v + b
-            z2 = p + _FOUR * q + b
-            z3 = u + _EIGHT * v + rows[i, 5, c] + b
-            out[y0 + i, x0, c] = max(z0, _ZERO) + s * min(z0, _ZERO)
-            out[y0 + i, x0 + 1, c] = max(z1, _ZERO) + s * min(z1, _ZERO)
-            out[y0 + i, x0 + 2, c] = max(z2, _ZERO) + s * min(z2, _ZERO)
-            out[y0 + i, x0 + 3, c] = max(z3, _ZERO) + s * min(z3, _ZERO)
+            b, s = bias[c], slope[c]
+            z0, z1, z2, z3 = _four_out(
+                rows[i, 0, c], rows[i, 1, c], rows[i, 2, c],
+                rows[i, 3, c], rows[i, 4, c], rows[i, 5, c],
+            )  # fmt: skip
+            out[y0 + i, x0, c] = _rectified(z0 + b, s)
+            out[y0 + i, x0 + 1, c] = _rectified(z1 + b, s)
+            out[y0 + i, x0 + 2, c] = _rectified(z2 + b, s)
+            out[y0 + i, x0 + 3, c] = _rectified(z3 + b, s)
 
 
 @jit
