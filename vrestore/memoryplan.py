@@ -187,10 +187,10 @@ def plan_tiled_memory(
     form: SampleFormat,
     kind: StillKind,
     tiles: StillTiles,
+    device: torch.device,
 ) -> MemoryPlan:
     """The same for a still that is restored in tiles."""
-    work = tiled_bytes(info, model, size, form, kind, tiles)
+    work = tiled_bytes(info, model, size, form, kind, tiles, device)
     network = 0 if model.weights is None else _NETWORK_BYTES
-    # Stills are restored on the CPU.
-    network += _compiler_bytes(model, torch.device("cpu"))
+    network += _compiler_bytes(model, device)
     return MemoryPlan(depth=1, channels=0, decoder=0, encoder=0, work=work + network)

@@ -278,7 +278,7 @@ def make_plan(
                 abreast=abreast,
             )
             if tiles is None or kind is None
-            else plan_tiled_memory(info, model, size, form, kind, tiles)
+            else plan_tiled_memory(info, model, size, form, kind, tiles, device.torch_device)
         ),
         job=_job(preset, info, output),
         losses=losses,

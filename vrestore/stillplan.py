@@ -159,6 +159,7 @@ def tiled_bytes(
     form: SampleFormat,
     kind: StillKind,
     tiles: StillTiles,
+    device: torch.device,
 ) -> int:
     """Memory that a picture takes which is restored in tiles."""
     video = info.video
@@ -176,7 +177,7 @@ def tiled_bytes(
         network = Footprint(
             spec=model, scale=size.network_scale, format=video.format,
             height=window, width=window, dtype=torch.float32,
-            compiled=runs_compiled(model, torch.device("cpu")),
+            compiled=runs_compiled(model, device),
         )  # fmt: skip
         work += network.bytes(network.own_rows)
     blocks = video.width * video.height // 64 * 4 * 3

@@ -169,8 +169,8 @@ def build(
     models of architecture `resize` alone.  `fused` and `codes` are for our own networks: kernels
     for 4:2:0 where they run (`kernels_fit`), then also for code values in and out.  `together` does
     parts of what is compiled for the CPU at the same time; with `torch_alone` our own networks are
-    computed without.  Raises ModelError for a scale,
-    precision or weights file that the model does not have, and PresetError as `require_fitting`.
+    computed without.  Raises ModelError for a scale, precision or weights file that the model does
+    not have, and PresetError as `require_fitting`.
     """
     require_fitting(spec, config)
     if scale not in spec.scales:

@@ -47,10 +47,11 @@ def open_net(
     """The network of a .param file and its .bin, by `engine_on`.  Raises ModelError."""
     file = read(chosen.path)
     net: WheelNet | TorchNet
-    if engine_on(device) == "ncnn":
+    engine = engine_on(device)
+    if engine == "ncnn":
         net = WheelNet(file)
     else:
-        fast = together if engine_on(device) == "numba" else None
+        fast = together if engine == "numba" else None
         net = TorchNet(file, fast=fast).to(device).eval()
     net.geometry = replace(net.geometry, mirrored=chosen.mirrored)
     return _Added(net) if chosen.residual else net
