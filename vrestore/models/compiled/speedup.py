@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-
 from vrestore.models.compiled import Together
 from vrestore.models.compiled.aligning import CompiledSearch
 from vrestore.models.compiled.fusing import CompiledFusions
 from vrestore.models.compiled.warping import CompiledWarps
-from vrestore.models.compiled.winograd import LEAST_CHANNELS, Winograd
+from vrestore.models.compiled.winograd import Winograd, suits
 from vrestore.models.nets.align import Search
 from vrestore.models.nets.cell import Cell, Kernels, Steps
 from vrestore.models.nets.warp import Warps
@@ -29,14 +27,13 @@ class SpeedUp:
         ))  # fmt: skip
 
     def kernels(self, kernels: Kernels) -> Kernels:
-        """With Winograd's algorithm where that is faster: in fp32, with channels enough."""
+        """With Winograd's algorithm where that is faster."""
         return kernels._replace(
             layers=tuple(
                 layer._replace(fast=Winograd(
                     layer.weight, layer.bias, layer.slope, pad=1, together=self._together
                 ))
-                if layer.weight.dtype == torch.float32
-                and min(layer.weight.shape[:2]) >= LEAST_CHANNELS
+                if suits(layer.weight)
                 else layer
                 for layer in kernels.layers
             )

@@ -17,10 +17,21 @@ from torch import Tensor
 
 from vrestore.models.compiled import Together, in_parts, one_by_one
 from vrestore.models.compiled.jit import inlined, jit
+from vrestore.models.compiled.lanes import (
+    LANES,
+    LINE,
+    fetch_to_read,
+    fetch_to_write,
+    larger,
+    load,
+    same,
+    smaller,
+    store,
+)
 
-__all__ = ["LEAST_CHANNELS", "Winograd"]
+__all__ = ["Winograd", "suits"]
 
-LEAST_CHANNELS = 24
+_LEAST_CHANNELS = 24
 """In and out, below which a direct convolution is as fast."""
 
 _BLOCK_FLOATS = 2**18
@@ -66,108 +77,134 @@ def _four_out(m0, m1, m2, m3, m4, m5):
 
 
 @inlined
-def _rectified(z, slope):
-    return max(z, _ZERO) + slope * min(z, _ZERO)
+def _store_four(x, start, step, z0, z1, z2, z3):
+    """Lanes into `x`, from one `step` to the next."""
+    store(x, start, z0)
+    store(x, start + step, z1)
+    store(x, start + 2 * step, z2)
+    store(x, start + 3 * step, z3)
+
+
+@inlined
+def _store_six(x, start, step, r0, r1, r2, r3, r4, r5):
+    _store_four(x, start, step, r0, r1, r2, r3)
+    store(x, start + 4 * step, r4)
+    store(x, start + 5 * step, r5)
+
+
+@inlined
+def _load_six(x, start, step):
+    """Lanes of `x`, from one `step` to the next."""
+    return (
+        load(x, start), load(x, start + step), load(x, start + 2 * step),
+        load(x, start + 3 * step), load(x, start + 4 * step), load(x, start + 5 * step),
+    )  # fmt: skip
+
+
+@inlined
+def _fetch_next(fetch, x, start, row, channels, rows):
+    """The `rows` of four samples from number `start` on, of one cache line of channels each."""
+    for i in range(rows):
+        for j in range(4):
+            fetch(x, start + i * row + j * channels)
 
 
 @jit
-def _tile_in(x, y0, x0, made, k, rows):
+def _tile_in(x, y0, x0, made, k, lines):
     """Tile `k` of (36, tiles, C) of the 6x6 samples of (H, W, C) from there on."""
-    channels = x.shape[2]
-    for j in range(6):
-        at = x0 + j
-        for c in range(channels):
-            r0, r1, r2, r3, r4, r5 = _six_in(
-                x[y0, at, c], x[y0 + 1, at, c], x[y0 + 2, at, c],
-                x[y0 + 3, at, c], x[y0 + 4, at, c], x[y0 + 5, at, c],
-            )  # fmt: skip
-            rows[0, j, c] = r0
-            rows[1, j, c] = r1
-            rows[2, j, c] = r2
-            rows[3, j, c] = r3
-            rows[4, j, c] = r4
-            rows[5, j, c] = r5
-    for i in range(6):
-        for c in range(channels):
-            r0, r1, r2, r3, r4, r5 = _six_in(
-                rows[i, 0, c], rows[i, 1, c], rows[i, 2, c],
-                rows[i, 3, c], rows[i, 4, c], rows[i, 5, c],
-            )  # fmt: skip
-            made[6 * i, k, c] = r0
-            made[6 * i + 1, k, c] = r1
-            made[6 * i + 2, k, c] = r2
-            made[6 * i + 3, k, c] = r3
-            made[6 * i + 4, k, c] = r4
-            made[6 * i + 5, k, c] = r5
+    width, channels = x.shape[1:]
+    row, product = width * channels, made.shape[1] * channels
+    for c in range(0, channels, LANES):
+        start = (y0 * width + x0) * channels + c
+        if c % LINE == 0:
+            _fetch_next(fetch_to_read, x, start + 6 * channels, row, channels, 6)
+        for j in range(6):
+            r0, r1, r2, r3, r4, r5 = _six_in(*_load_six(x, start + j * channels, row))
+            _store_six(lines, j * LANES, 6 * LANES, r0, r1, r2, r3, r4, r5)
+        start = k * channels + c
+        for i in range(6):
+            r0, r1, r2, r3, r4, r5 = _six_in(*_load_six(lines, 6 * i * LANES, LANES))
+            _store_six(made, start + 6 * i * product, product, r0, r1, r2, r3, r4, r5)
 
 
 @jit
-def _tiles_in(x, made, rows, edge, first, count, across, pad):
+def _tiles_in(x, made, lines, edge, first, count, across, pad):
     """`count` tiles from number `first` on, `across` in a row; zeros lie around the samples."""
     height, width, channels = x.shape
     for k in range(count):
         y0 = (first + k) // across * 4 - pad
         x0 = (first + k) % across * 4 - pad
         if y0 >= 0 and x0 >= 0 and y0 + 6 <= height and x0 + 6 <= width:
-            _tile_in(x, y0, x0, made, k, rows)
+            _tile_in(x, y0, x0, made, k, lines)
         else:
             edge[:] = _ZERO
             for i in range(max(0, -y0), min(6, height - y0)):
                 for j in range(max(0, -x0), min(6, width - x0)):
                     for c in range(channels):
                         edge[i, j, c] = x[y0 + i, x0 + j, c]
-            _tile_in(edge, 0, 0, made, k, rows)
+            _tile_in(edge, 0, 0, made, k, lines)
+
+
+@inlined
+def _rectified(z, bias, slope):
+    z = z + bias
+    return larger(z, same(_ZERO)) + slope * smaller(z, same(_ZERO))
 
 
 @jit
-def _tile_out(products, k, out, y0, x0, rows, bias, slope):
+def _tile_out(products, k, out, y0, x0, lines, bias, slope):
     """The 4x4 results of tile `k`, rectified, into (H, W, C) from there on."""
-    channels = out.shape[2]
-    for j in range(6):
-        for c in range(channels):
+    width, channels = out.shape[1:]
+    row, product = width * channels, products.shape[1] * channels
+    for c in range(0, channels, LANES):
+        start = (y0 * width + x0) * channels + c
+        if c % LINE == 0:
+            _fetch_next(fetch_to_write, out, start + 4 * channels, row, channels, 4)
+        for j in range(6):
             z0, z1, z2, z3 = _four_out(
-                products[j, k, c], products[6 + j, k, c], products[12 + j, k, c],
-                products[18 + j, k, c], products[24 + j, k, c], products[30 + j, k, c],
+                *_load_six(products, k * channels + c + j * product, 6 * product)
+            )
+            _store_four(lines, j * LANES, 6 * LANES, z0, z1, z2, z3)
+        b, s = load(bias, c), load(slope, c)
+        for i in range(4):
+            z0, z1, z2, z3 = _four_out(*_load_six(lines, 6 * i * LANES, LANES))
+            _store_four(
+                out, start + i * row, channels,
+                _rectified(z0, b, s), _rectified(z1, b, s),
+                _rectified(z2, b, s), _rectified(z3, b, s),
             )  # fmt: skip
-            rows[0, j, c] = z0
-            rows[1, j, c] = z1
-            rows[2, j, c] = z2
-            rows[3, j, c] = z3
-    for i in range(4):
-        for c in range(channels):
-            b, s = bias[c], slope[c]
-            z0, z1, z2, z3 = _four_out(
-                rows[i, 0, c], rows[i, 1, c], rows[i, 2, c],
-                rows[i, 3, c], rows[i, 4, c], rows[i, 5, c],
-            )  # fmt: skip
-            out[y0 + i, x0, c] = _rectified(z0 + b, s)
-            out[y0 + i, x0 + 1, c] = _rectified(z1 + b, s)
-            out[y0 + i, x0 + 2, c] = _rectified(z2 + b, s)
-            out[y0 + i, x0 + 3, c] = _rectified(z3 + b, s)
 
 
 @jit
-def _tiles_out(products, out, rows, edge, bias, slope, first, count, across):
+def _tiles_out(products, out, lines, edge, bias, slope, first, count, across):
     """What `_tiles_in` began, into `out`, of which the last tiles may show a part only."""
     height, width, channels = out.shape
     for k in range(count):
         y0 = (first + k) // across * 4
         x0 = (first + k) % across * 4
         if y0 + 4 <= height and x0 + 4 <= width:
-            _tile_out(products, k, out, y0, x0, rows, bias, slope)
+            _tile_out(products, k, out, y0, x0, lines, bias, slope)
         else:
-            _tile_out(products, k, edge, 0, 0, rows, bias, slope)
+            _tile_out(products, k, edge, 0, 0, lines, bias, slope)
             for i in range(min(4, height - y0)):
                 for j in range(min(4, width - x0)):
                     for c in range(channels):
                         out[y0 + i, x0 + j, c] = edge[i, j, c]
 
 
+def suits(weight: Tensor) -> bool:
+    """Whether a convolution with (outputs, inputs, 3, 3) is faster so: in fp32, with channels
+    enough, and none of them left over by what the CPU does at once."""
+    fewest = min(weight.shape[:2])
+    whole = all(count % LANES == 0 for count in weight.shape[:2])
+    return weight.dtype == torch.float32 and fewest >= _LEAST_CHANNELS and whole
+
+
 class Winograd:
     """A 3x3 convolution of step 1 and what rectifies its result.
 
     Args:
-        weight: (outputs, inputs, 3, 3) fp32.
+        weight: (outputs, inputs, 3, 3) fp32 that `suits`.
         bias: (outputs,).
         slope: of the negative side, per channel or one for all; 1 leaves the result alone.
         pad: rows and columns of zeros around the samples, 0 or 1.
@@ -202,14 +239,14 @@ class Winograd:
         block = _BLOCK_FLOATS // (36 * max(inputs, outputs))
         block = min(max(_LEAST_TILES, block), _MOST_TILES, end - start)
         made, products = (torch.empty(36 * block * n) for n in (inputs, outputs))
-        rows_in, edge_in = np.empty((2, 6, 6, inputs), np.float32)
-        rows_out, edge_out = np.empty((2, 6, 6, outputs), np.float32)
+        lines = np.empty((6, 6, LANES), np.float32)
+        edge_in, edge_out = (np.empty((6, 6, n), np.float32) for n in (inputs, outputs))
         for first in range(start, end, block):
             count = min(block, end - first)
             a = made[: 36 * count * inputs].view(36, count, inputs)
             b = products[: 36 * count * outputs].view(36, count, outputs)
-            _tiles_in(x, a.numpy(), rows_in, edge_in, first, count, across, self._pad)
+            _tiles_in(x, a.numpy(), lines, edge_in, first, count, across, self._pad)
             torch.bmm(a, self._matrices, out=b)
             _tiles_out(
-                b.numpy(), out, rows_out, edge_out, self._bias, self._slope, first, count, across
+                b.numpy(), out, lines, edge_out, self._bias, self._slope, first, count, across
             )

@@ -214,7 +214,7 @@ class TorchNet(nn.Module):
         return blobs.take(wanted)
 
     def _speed_up(self, together: Together) -> None:
-        from vrestore.models.compiled.winograd import LEAST_CHANNELS, Winograd
+        from vrestore.models.compiled.winograd import Winograd, suits
 
         readers: dict[str, list[int]] = {}
         for number, layer in enumerate(self._layers):
@@ -224,7 +224,7 @@ class TorchNet(nn.Module):
             if layer.kind != "Convolution" or not _is_plain(layer):
                 continue
             weight, bias = layer.tensors
-            if min(weight.shape[:2]) < LEAST_CHANNELS:
+            if not suits(weight):
                 continue
             after = readers.get(layer.outputs[0], [])
             slope = _slope(layer)
