@@ -16,7 +16,7 @@ from vrestore.models.compiled.winograd import Winograd
 @settings(max_examples=40, deadline=None)
 @given(
     height=st.integers(3, 40), width=st.integers(3, 40), pad=st.integers(0, 1),
-    inputs=st.sampled_from([24, 40, 96]), outputs=st.sampled_from([24, 48, 200]),
+    inputs=st.sampled_from([3, 28, 40, 96]), outputs=st.sampled_from([24, 48, 200]),
     slope=st.sampled_from([0.0, 0.2, 1.0]), seed=st.integers(0, 99),
 )  # fmt: skip
 def test_results_are_those_of_a_direct_convolution(
@@ -33,7 +33,7 @@ def test_results_are_those_of_a_direct_convolution(
     wanted = F.prelu(double, slopes.double()).float()
     assert made.shape == wanted.shape
     assert made.is_contiguous(memory_format=torch.channels_last)
-    # The transforms magnify roundings: by 5e-5 at most was seen, where sums are of size 1.
+    # The transforms magnify roundings: by 8e-5 at most was seen, where sums are of size 1.
     assert torch.allclose(made, wanted, atol=1e-4)
     assert torch.equal(made, convolution(x))
 

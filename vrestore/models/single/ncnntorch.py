@@ -71,6 +71,9 @@ def _cropped(layer: Layer, numbers: Sequence[Tensor], x: Tensor, *like: Tensor) 
 
 def _interpolated(layer: Layer, numbers: Sequence[Tensor], x: Tensor) -> Tensor:
     mode = {1: "nearest", 2: "bilinear", 3: "bicubic"}[layer.whole(0)]
+    if mode == "nearest":
+        # A third of the time that it takes with channels last.
+        x = x.contiguous()
     return F.interpolate(x, scale_factor=[layer.number(1, 1), layer.number(2, 1)], mode=mode)
 
 
