@@ -32,7 +32,7 @@ from vrestore.models.compiled.lanes import (
 
 __all__ = ["Winograd", "suits"]
 
-_FEW_CHANNELS, _MANY_CHANNELS = 24, 64
+_FEW_CHANNELS, _MANY_CHANNELS = 24, 48
 """With fewer than few on either side, and many on none, a direct convolution is as fast."""
 
 _BLOCK_FLOATS = 2**18

@@ -168,7 +168,8 @@ class Aligner(nn.Module):
         found = torch.einsum(
             "nkhw,ck->nchw", (match * self.sharpness).softmax(1), _offsets(4, match)
         )
-        flow8 = flow8 + 8.0 * (found + self.at_eighth(torch.cat((match, a.eighth), 1)))
+        told = torch.cat((match, a.eighth), 1).contiguous(memory_format=torch.channels_last)
+        flow8 = flow8 + 8.0 * (found + self.at_eighth(told))
 
         flow4 = doubled(flow8)
         moved = self.search.read(b.quarter, flow4, 4)
