@@ -30,7 +30,7 @@ _BESIDE_TRUNK: Mapping[int, Held] = {1: (100.0, 52.2), 2: (132.0, 58.5), 4: (228
 _TOGETHER: Held = (238.0, 24.5)
 """The same while both ways to a neighbour are found in one pass."""
 
-_MATRICES = 36
+_MATRICES = 64
 """Numbers of a 3x3 kernel for Winograd's algorithm."""
 
 _LAYERS_HELD = 3
