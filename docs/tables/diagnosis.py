@@ -26,7 +26,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from damages import CLEAN, DAMAGES, FRAMES, Clip, Codes, Damage, development, drawn, held_out
+from damages import (
+    CLEAN,
+    DAMAGES,
+    FRAMES,
+    Clip,
+    Codes,
+    Damage,
+    codes,
+    development,
+    drawn,
+    held_out,
+)
 from torch import Tensor
 
 from vrestore.diagnose import Severity, diagnose
@@ -119,12 +130,20 @@ def loaded(clip: Clip, count: int) -> Tensor:
     return clip.load(count) if clip.hd else _kept(clip, 2 * FRAMES)[:count]
 
 
+def changed(made: Codes, clean: Codes) -> bool:
+    """Whether any picture is none of the clean clip in its turn: whatever is done to the order of
+    pictures or fields, one that stands still stays what it is."""
+    count = min(len(made[0]), len(clean[0]))
+    return any(not torch.equal(a[:count], b[:count]) for a, b in zip(made, clean, strict=True))
+
+
 def read(case: Case, info: MediaInfo, seed: int) -> Row:
     """One damaged clip, read and judged."""
     rng = np.random.default_rng((seed, *case.key.encode()))
     amount = drawn(case.kind, case.strength, rng)
     count = FRAMES * 2 // 3 if case.clip.hd else case.kind.frames
-    made = case.kind.make(loaded(case.clip, count), rng, amount)
+    pictures = loaded(case.clip, count)
+    made = case.kind.make(pictures, rng, amount)
     frames = list(frames_of(made))
     height, width = made[0].shape[-2:]
     info = replace(info, video=replace(info.video, width=width, height=height))
@@ -137,6 +156,7 @@ def read(case: Case, info: MediaInfo, seed: int) -> Row:
         "damage": case.kind.name,
         "strength": case.strength,
         "amount": round(amount, 4),
+        "changed": case.kind is CLEAN or changed(made, codes(pictures)),
         "hd": case.clip.hd,
         "size": f"{width}x{height}",
         "found": {one.name: int(one.severity) for one in judged if one.found},
@@ -181,7 +201,8 @@ def listed(names: Counter[str]) -> str:
     return ", ".join(f"{name} {times}" for name, times in names.most_common()) or "-"
 
 
-def tell(seen: Sequence[Row]) -> None:
+def tell(read: Sequence[Row]) -> None:
+    seen = [row for row in read if row["changed"]]
     by_kind: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in seen:
         by_kind[row["damage"], row["strength"]].append(row)
@@ -204,6 +225,8 @@ def tell(seen: Sequence[Row]) -> None:
                 f"| {len(those) - len(missed)} of {len(those)} | {listed(besides)} "
                 f"| {names or '-'} |"
             )
+    still = ", ".join(f"{row['damage']} on {row['clip']}" for row in read if not row["changed"])
+    print(f"\nnot counted, since it changed no picture: {still or '-'}")
     for strength, (good, all_of_them) in totals.items():
         print(f"\n{strength}: {good} of {all_of_them} ({100 * good / max(1, all_of_them):.1f} %)")
     matrix(seen)

@@ -28,7 +28,8 @@ CLEAN = {
     "black": 0.02, "white": 0.98, "mean": 0.5, "clipped": 0.0, "saturation": 0.08,
     "tint_cb": 0.0, "tint_cr": 0.0, "shadow_cb": 0.0, "shadow_cr": 0.0,
     "cast_cb": 0.0, "cast_cr": 0.0, "fine_x": 1.0, "fine_y": 1.0,
-    "chroma_x": 0.5, "halo": 0.01, "blocks": 0.2, "starved": 0.0, "banding": 0.0, "flat": 0.02,
+    "chroma_x": 0.5, "halo": 0.01, "halo_down": 0.01, "blocks": 0.2, "starved": 0.0,
+    "banding": 0.0, "flat": 0.02,
     "flicker": 0.0005, "flicker_agree": 0.9, "dyes": 0.2, "dirt_repeats": 1.0,
     "weave_x": 0.0, "weave_y": 0.0, "weave_rough": 0.0, "weave_error": 0.01,
     "moved": 0.8, "dirt": 0.0, "scratches": 0.0, "grain": 0.4, "grain_fine": 0.4, "grain_size": 1.0,
@@ -194,6 +195,17 @@ def test_one_shot_shows_no_more_than_a_slight_cast():
     assert cast(1).severity is Severity.SLIGHT
     assert cast(4).severity is Severity.STRONG
     assert cast(1).confidence < cast(4).confidence
+
+
+def test_what_overshoots_along_lines_alone_was_peaked_and_both_ways_was_sharpened():
+    def halos(along: float, down: float) -> Finding:
+        seen = findings(cadence(), {"halo": along, "halo_down": down})
+        return next(one for one in seen if one.name == "halos")
+
+    assert halos(0.06, 0.02).found
+    assert not halos(0.06, 0.05).found
+    assert not halos(0.06, 0.0).found, "there were too few edges across"
+    assert halos(0.12, 0.11).found
 
 
 def test_specks_that_stay_where_they_were_are_no_dirt():

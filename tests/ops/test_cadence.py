@@ -71,6 +71,12 @@ def test_a_pull_up_shows_repeats(rate):
     assert cadence.duplicates == pytest.approx(1 - float(Fraction(rate)), abs=0.06)
 
 
+def test_faint_motion_with_exact_repeats_is_a_pull_up():
+    pairs = repeated(24, Fraction(1, 2))
+    assert found(pairs, contrast=0.05, speed=0.5).duplicates == pytest.approx(0.5, abs=0.1)
+    assert found(whole(24), contrast=0.05, speed=0.5).duplicates == 0
+
+
 def test_a_still_scene_tells_nothing_and_is_no_pull_up():
     cadence = found([(0, 0)] * 20, TFF)
     assert (cadence.kind, cadence.order) == (CadenceKind.UNKNOWN, FieldOrder.UNKNOWN)

@@ -3,7 +3,7 @@
     tone        black, white, mean (luma, unit scale); clipped (share); saturation; tint_cb,
                 tint_cr; shadow_cb, shadow_cr; cast_cb, cast_cr; dyes (see `Tone`)
     detail      fine_x, fine_y (share of the sampled frequencies), chroma_x (the same, of luma's),
-                halo (share of an edge's height)
+                halo, halo_down (along lines, and down columns; share of an edge's height)
     coding      blocks (8-bit codes), starved (share), banding (share)
     drawing     flat (share of the picture without any texture)
     damage      dirt (share of the picture, or of its calmer cells), dirt_repeats (1 where specks
@@ -307,6 +307,7 @@ def _look(frame: Frame) -> dict[str, float]:
         "fine_y": resolution(luma.t()),
         "chroma_x": finest,
         "halo": halo(luma),
+        "halo_down": halo(luma.t().contiguous()),
         "blocks": grid(luma),
         "starved": starved(luma),
         "banding": banding(luma),

@@ -365,6 +365,12 @@ _STILL = 0.3
 _MOVES = 1.0
 """Change, in 8-bit code values, from which something moves."""
 
+_EXACT = 0.02
+"""Change of a repeat that was never coded, relative to the usual change around it.  Where there are
+such, less motion will do, and motion that says nothing of fields."""
+
+_MOVES_EXACTLY = 0.25
+
 _AROUND = 6
 
 
@@ -380,7 +386,11 @@ def _repeats(runs: Sequence[Sequence[tuple[float, float]]]) -> float:
         for t in range(1, len(changes)):
             around = sorted(changes[max(1, t - _AROUND) : t + _AROUND + 1])
             usual, weight = around[-1 - len(around) // 6]
-            if usual < _MOVES or weight < _TOLD:
+            if around[0][0] <= _EXACT * usual:
+                moves = usual >= _MOVES_EXACTLY
+            else:
+                moves = usual >= _MOVES and weight >= _TOLD
+            if not moves:
                 hold = None
             elif changes[t][0] >= _STILL * usual:
                 if hold is not None:
