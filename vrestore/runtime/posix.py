@@ -79,7 +79,7 @@ def tune_process() -> bool:
     m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8  # malloc.h
     mallopt = ctypes.CDLL(None).mallopt
     asked = ((m_mmap_threshold, 16 << 20), (m_trim_threshold, 32 << 20), (m_arena_max, 1))
-    return all([bool(mallopt(what, much)) for what, much in asked])
+    return all(bool(mallopt(what, much)) for what, much in asked)
 
 
 def _has_glibc() -> bool:
