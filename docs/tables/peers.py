@@ -157,6 +157,7 @@ def peers(given: argparse.Namespace, folder: Path) -> list[Peer]:
             sys.executable, "-m", "vrestore", "run", "{clip}", "-o", "{out}.mkv", "-y",
             "-n", "realesr-animevideov3", "-s", "2",
             "--encoder", "libx264", "--encoder-preset", "veryfast", "--preset", "plain",
+            "--pix-fmt", "yuv420p",
         ])
     ]  # fmt: skip
     if given.framelift:

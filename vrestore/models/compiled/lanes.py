@@ -12,13 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
+from numba import extending
 from numba.core import cgutils, types
-from numba.core.datamodel import PrimitiveModel, register_default
-from numba.extending import intrinsic, overload
+from numba.extending import models, overload, register_model
 
 __all__ = [
     "LANES", "LINE", "fetch_to_read", "fetch_to_write", "larger", "load", "same", "smaller", "store"
 ]  # fmt: skip
+
+intrinsic: Callable[..., Any] = extending.intrinsic
 
 LANES = 8
 LINE = 16
@@ -41,8 +43,8 @@ class _Lanes(types.Type):
 _lanes = _Lanes()
 
 
-@register_default(_Lanes)
-class _LanesModel(PrimitiveModel):
+@register_model(_Lanes)
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _VECTOR)
 
@@ -125,11 +127,12 @@ def _operator(sign: Any, of_two: Any) -> None:
         return None
 
 
+def _arithmetic(name: str) -> Callable[[Any, Any, Any], Any]:
+    return lambda builder, a, b: getattr(builder, name)(a, b, flags=_CONTRACT)
+
+
 for _sign, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-    _operator(
-        _sign,
-        _of_two(lambda builder, a, b, name=_name: getattr(builder, name)(a, b, flags=_CONTRACT)),
-    )
+    _operator(_sign, _of_two(_arithmetic(_name)))
 
 
 def _fetch(writing: bool) -> Any:
