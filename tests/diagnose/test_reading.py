@@ -97,6 +97,14 @@ def test_a_line_that_is_filmed_is_no_scratch(unit_frames, texture):
     assert read(unit_frames(scratched)).values["scratches"] > 2e-3
 
 
+def test_texture_finer_than_eight_bits_says_nothing_of_a_codec(unit_frames, texture):
+    soft = F.avg_pool2d(texture(160, 240, 5)[None, None], 9, 1, 4, count_include_pad=False)[0, 0]
+    eight = unit_frames([(soft * 255).round() / 255 for _ in range(4)])
+    ten = [replace(frame, format=replace(frame.format, depth=10)) for frame in eight]
+    assert read(eight).values["starved"] > 0.5
+    assert read(ten).values["starved"] == 0
+
+
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (64, 48)])
 @pytest.mark.parametrize("model", list(ColorModel))
 def test_any_size_and_layout_can_be_read(unit_frames, size, model):

@@ -309,7 +309,8 @@ def _look(frame: Frame) -> dict[str, float]:
         "halo": halo(luma),
         "halo_down": halo(luma.t().contiguous()),
         "blocks": grid(luma),
-        "starved": starved(luma),
+        # What it is held against is what rounding to 8 bit leaves.
+        "starved": starved(luma) if frame.format.depth <= 8 else 0.0,
         "banding": banding(luma),
         "flat": flat(luma),
     }
