@@ -63,7 +63,7 @@ def tune_process() -> bool:
       the fixed border had 100 MiB less at the peak and was not slower at any size.  Raising it
       further recycles more, at twice the peak.
     - All threads share one heap: with one each, what one of them freed lay idle while another asked
-      for more.  480x270 to 960x540 with `lite` took 70 of 870 MiB less, and no longer.
+      for more.  480x270 to 960x540 with `lite` took 70 of 850 MiB less, and no longer.
 
     What the user set in the environment (`GOMP_SPINCOUNT`, `THP_MEM_ALLOC_ENABLE`, `MALLOC_*`,
     `GLIBC_TUNABLES`) is kept.
