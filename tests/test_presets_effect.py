@@ -48,8 +48,8 @@ VIDEO = {"tape-dv": FieldOrder.BOTTOM_FIRST, "dvd-interlaced": FieldOrder.TOP_FI
 DISC = ("dvd-ntsc-film", "dvd-pal-film")
 DRAWN = ("anime-cel", "anime-digital")
 NOISY = {"plain": 0.95, "auto": 0.85, "archive": 0.95}
-"""Preset -> share of the noise that may be left.  `plain` knows nothing of its source and is careful;
-`auto`, which looks, is not."""
+"""Preset -> share of the noise that may be left.  `plain` knows nothing of its source and is
+careful; `auto`, which looks, is not."""
 
 ENLARGING = ("hd-to-4k", "hd-to-8k", "4k-to-8k", "screen-cg", "still")
 COMPRESSED = {"photo": 0.8, "art": 0.6}
