@@ -196,7 +196,7 @@ def test_bobbing_leaves_a_vertical_ramp_alone():
 
 
 def test_small_pictures_fill_large_crops(footage: Footage):
-    assert still_crop(footage, np.random.default_rng(0), 400).frames.shape == (1, 3, 400, 400)
+    assert still_crop(footage, np.random.default_rng(0), 400, 1).frames.shape == (1, 3, 400, 400)
 
 
 def test_short_clips_swing_to_length(footage: Footage):

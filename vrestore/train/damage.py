@@ -63,7 +63,7 @@ def camera_noise(frames: Tensor, rng: Generator, strength: float) -> Tensor:
     return frames + strength * noise_like(rng, *frames.shape)
 
 
-def _blobs(rng: Generator, height: int, width: int, count: int) -> Tensor:
+def blobs(rng: Generator, height: int, width: int, count: int) -> Tensor:
     """Ragged specks as a matte, (H, W)."""
     matte = torch.zeros(height, width)
     for _ in range(count):
@@ -110,7 +110,7 @@ def dust(frames: Tensor, rng: Generator, per_megapixel: float) -> tuple[Tensor, 
     mattes, tones = [], []
     for _ in range(count):
         specks = int(rng.poisson(per_megapixel * height * width / 1e6))
-        matte = _blobs(rng, height, width, min(specks, 40))
+        matte = blobs(rng, height, width, min(specks, 40))
         if rng.random() < min(0.5, 0.002 * per_megapixel * height * width / 1e4):
             matte = torch.maximum(matte, _hair(rng, height, width))
         mattes.append(matte)

@@ -21,6 +21,7 @@ from vrestore.train import damage, film
 from vrestore.train.codec import photograph, recompress
 from vrestore.train.fields import bobbed
 from vrestore.train.footage import Footage, one_of
+from vrestore.train.lookalikes import with_lookalikes
 from vrestore.train.scene import Scene, real_clip, still_crop, still_in_motion
 from vrestore.train.tape import tape
 
@@ -146,11 +147,12 @@ def scene_for(footage: Footage, rng: Generator, recipe: Recipe) -> Scene:
     side += 2 * film.MARGIN if woven else 0
     fits = [c for c in footage.clips if min(c.frames.shape[1:3]) >= side]
     if recipe.length == 1:
-        scene = still_crop(footage, rng, side)
+        scene = still_crop(footage, rng, side, recipe.scale)
     elif draw < 0.55 and fits:
         scene = real_clip(footage, rng, recipe.length, side, clip=one_of(fits, rng).frames)
         if rng.random() < 0.12:
-            scene = Scene(frames=scene.frames[:1].expand(recipe.length, -1, -1, -1))
+            still = with_lookalikes(scene.frames[0], rng, recipe.scale)
+            scene = Scene(frames=still.expand(recipe.length, -1, -1, -1))
     else:
         scene = still_in_motion(footage, rng, recipe.length, side, recipe.scale)
     frames = scene.frames

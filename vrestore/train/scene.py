@@ -12,6 +12,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from vrestore.train.footage import Footage, one_of
+from vrestore.train.lookalikes import with_lookalikes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,8 @@ def still_in_motion(
     points = _points(side, 2)
     layers: list[tuple[Tensor, Path]] = []
     for k in range(1 + count):
-        still = footage.any_still(rng).permute(2, 0, 1)[None].float() / 255
+        still = footage.any_still(rng).permute(2, 0, 1).float() / 255
+        still = with_lookalikes(still, rng, scale)[None]
         matte = torch.ones_like(still[:, :1])
         if k:
             matte = _shape(rng, *still.shape[-2:])
@@ -219,8 +221,11 @@ def real_clip(
     return Scene(frames=crop)
 
 
-def still_crop(footage: Footage, rng: Generator, side: int) -> Scene:
-    """One picture, unmoved: a crop of a still or of a frame, shrunk now and then."""
+def still_crop(footage: Footage, rng: Generator, side: int, scale: int) -> Scene:
+    """One picture, unmoved: a crop of a still or of a frame, shrunk now and then.
+
+    `scale` is that of `still_in_motion`.
+    """
     picture = footage.any_still(rng)
     height, width, _ = picture.shape
     if min(height, width) < side:
@@ -236,7 +241,7 @@ def still_crop(footage: Footage, rng: Generator, side: int) -> Scene:
     crop = picture[top : top + window, left : left + window].permute(2, 0, 1)[None].float() / 255
     if window != side:
         crop = F.interpolate(crop, size=(side, side), mode="bicubic", antialias=True).clamp_(0, 1)
-    return Scene(frames=crop)
+    return Scene(frames=with_lookalikes(crop[0], rng, scale)[None])
 
 
 def _mirrored(size: int, wanted: int) -> Tensor:

@@ -40,6 +40,9 @@ _BLOCK_FLOATS = 2**18
 
 _LEAST_TILES, _MOST_TILES = 48, 128
 
+_ROOM = 8
+"""Rows between samples and the results that are written over them: a tile looks as far."""
+
 _KERNEL = torch.tensor(
     [
         [1, 0, 0],
@@ -222,13 +225,17 @@ class Winograd:
         slope: of the negative side, per channel or one for all; 1 leaves the result alone.
         pad: rows and columns of zeros around the samples, 0 or 1.
         together: for the parts of a picture, of which there are as many as torch has threads.
+        over: write the results over the samples, where these are the results of another such
+            convolution and no smaller, and one part is made at a time.
     """
 
     def __init__(
         self, weight: Tensor, bias: Tensor, slope: Tensor, *, pad: int,
-        together: Together = one_by_one,
+        together: Together = one_by_one, over: bool = False,
     ) -> None:  # fmt: skip
         self._together = together
+        self._room = _ROOM if together.threads == 1 else 0
+        self._over = over and pad == 1 and self._room > 0
         self._outputs, self._inputs = weight.shape[:2]
         self._pad = pad
         self._added = -self._inputs % LANES
@@ -242,15 +249,34 @@ class Winograd:
     def __call__(self, x: Tensor) -> Tensor:
         """(1, inputs, H, W) to (1, outputs, H', W'), fp32, channels last."""
         height, width = (size - 2 + 2 * self._pad for size in x.shape[-2:])
-        out = x.new_empty((1, height, width, self._outputs))
         if self._added:
             x = F.pad(x, (0, 0, 0, 0, 0, self._added))
-        samples = x.permute(0, 2, 3, 1).contiguous()[0].numpy()
+        samples = x.permute(0, 2, 3, 1).contiguous()[0]
+        out, upwards = self._place(samples, height, width)
         tiles = -(-height // 6) * -(-width // 6)
-        in_parts(self._together, tiles, partial(self._tiles, samples, out[0].numpy()))
-        return out.permute(0, 3, 1, 2)
+        work = partial(self._tiles, samples.numpy(), out.numpy(), upwards)
+        in_parts(self._together, tiles, work)
+        return out[None].permute(0, 3, 1, 2)
 
-    def _tiles(self, x: np.ndarray, out: np.ndarray, start: int, end: int) -> None:
+    def _place(self, samples: Tensor, height: int, width: int) -> tuple[Tensor, bool]:
+        """Where the results go, (height, width, outputs), and whether the last tiles come first.
+
+        Over the samples they go a few rows higher, so that no tile loses what it looks at, and the
+        next time as much lower, from below.
+        """
+        shape = (height, width, self._outputs)
+        strides = (width * self._outputs, self._outputs, 1)
+        size, room = height * strides[0], self._room * strides[0]
+        if self._over and self._outputs <= self._inputs:
+            start, end = samples.storage_offset(), samples.storage_offset() + samples.numel()
+            spare = self._room * width * self._inputs
+            if start >= spare:
+                return samples.as_strided(shape, strides, start - spare), False
+            if samples.untyped_storage().nbytes() // 4 >= end + spare:
+                return samples.as_strided(shape, strides, end + spare - size), True
+        return samples.new_empty(size + room)[:size].view(shape), False
+
+    def _tiles(self, x: np.ndarray, out: np.ndarray, upwards: bool, start: int, end: int) -> None:
         """The tiles from number `start` to `end`, row by row."""
         inputs, outputs = self._inputs, self._outputs
         across = -(-out.shape[1] // 6)
@@ -261,7 +287,8 @@ class Winograd:
         made, products = scratch.split([64 * block * n for n in (inputs, outputs)])
         lines = np.empty((8, 8, LANES), np.float32)
         edge_in, edge_out = (np.empty((8, 8, n), np.float32) for n in (inputs, outputs))
-        for first in range(start, end, block):
+        firsts = range(start, end, block)
+        for first in reversed(firsts) if upwards else firsts:
             count = min(block, end - first)
             a = made[: 64 * count * inputs].view(64, count, inputs)
             b = products[: 64 * count * outputs].view(64, count, outputs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 
 import torch
@@ -77,6 +77,20 @@ def _interpolated(layer: Layer, numbers: Sequence[Tensor], x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=[layer.number(1, 1), layer.number(2, 1)], mode=mode)
 
 
+def _shuffled(x: Tensor, factor: int) -> Tensor:
+    """PixelShuffle; channels come first in the result, which what follows is faster with."""
+    parts = x.unflatten(1, (-1, factor, factor)).permute(0, 1, 4, 2, 5, 3)
+    made: Tensor = parts.reshape(*parts.shape[:2], -1, x.shape[-1] * factor)
+    return made
+
+
+def _shuffled_on(factor: int, deep: Tensor, picture: Tensor) -> Tensor:
+    """`deep` shuffled and added to the picture magnified by repeating its samples; `deep` is used
+    up.  Added before it is shuffled, so that the picture is never made larger."""
+    deep.unflatten(1, (picture.shape[1], -1)).add_(picture[:, :, None])
+    return _shuffled(deep, factor)
+
+
 def _combined(layer: Layer, numbers: Sequence[Tensor], *blobs: Tensor) -> Tensor:
     product, total = (0, 1) if layer.kind == "Eltwise" else (2, 0)
     kind = layer.whole(0)
@@ -102,7 +116,7 @@ _ARITHMETIC: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
         "InnerProduct": _inner_product,
         "Interp": _interpolated,
         "PReLU": lambda layer, numbers, x: F.prelu(x, numbers[0]),
-        "PixelShuffle": lambda layer, numbers, x: F.pixel_shuffle(x, layer.whole(0)),
+        "PixelShuffle": lambda layer, numbers, x: _shuffled(x, layer.whole(0)),
         "Pooling": lambda layer, numbers, x: x.mean((2, 3), keepdim=True),
         "ReLU": lambda layer, numbers, x: F.leaky_relu(x, layer.number(0)),
         "Scale": lambda layer, numbers, x, factors: x * factors,
@@ -167,10 +181,16 @@ class TorchNet(nn.Module):
         for number, layer in enumerate(file.layers):
             for which, tensor in enumerate(layer.tensors):
                 self.register_buffer(f"layer{number}_{which}", tensor)
-        self._fast: dict[int, Callable[[Tensor], Tensor]] = {}
-        """By the number of a convolution."""
+        self._fast: dict[int, Callable[..., Tensor]] = {}
+        """By the number of a layer that is done otherwise, mostly along with others."""
         self._done: set[int] = set()
-        """Numbers of the layers whose work a convolution before them does."""
+        """Numbers of the layers whose work others do."""
+        self._readers: dict[str, list[int]] = {}
+        """Numbers of the layers that read a blob."""
+        for number, layer in enumerate(self._layers):
+            for name in layer.inputs:
+                self._readers.setdefault(name, []).append(number)
+        self._join_shuffles()
         if fast is not None:
             self._speed_up(fast)
 
@@ -216,30 +236,60 @@ class TorchNet(nn.Module):
             inputs = []
         return blobs.take(wanted)
 
+    def _read_once(self, name: str) -> bool:
+        return len(self._readers.get(name, ())) == 1 and name != self._output
+
+    def _join_shuffles(self) -> None:
+        """Where a convolution is shuffled and added to the picture made as large."""
+        makers = {name: n for n, layer in enumerate(self._layers) for name in layer.outputs}
+        for number, layer in enumerate(self._layers):
+            if layer.kind != "BinaryOp" or layer.whole(0) != 0 or len(layer.inputs) != 2:
+                continue
+            if not all(name in makers and self._read_once(name) for name in layer.inputs):
+                continue
+            both = {self._layers[makers[name]].kind: makers[name] for name in layer.inputs}
+            if both.keys() != {"PixelShuffle", "Interp"}:
+                continue
+            shuffle, larger = (self._layers[both[k]] for k in ("PixelShuffle", "Interp"))
+            factor, source = shuffle.whole(0), shuffle.inputs[0]
+            nearest = larger.whole(0) == 1
+            if not nearest or not larger.number(1, 1) == larger.number(2, 1) == factor:
+                continue
+            deep = self._layers[makers[source]] if source in makers else None
+            if deep is None or deep.kind != "Convolution" or not self._read_once(source):
+                continue
+            self._done.update(both.values())
+            join = partial(_shuffled_on, factor)
+            swapped = layer.inputs[0] != shuffle.outputs[0]
+            self._fast[number] = (lambda a, b, join=join: join(b, a)) if swapped else join
+
     def _speed_up(self, together: Together) -> None:
         from vrestore.models.compiled.winograd import Winograd, suits
 
-        readers: dict[str, list[int]] = {}
-        for number, layer in enumerate(self._layers):
-            for name in layer.inputs:
-                readers.setdefault(name, []).append(number)
+        own: set[str] = set()
+        """Names of the results of these convolutions that one layer reads and nobody else."""
         for number, layer in enumerate(self._layers):
             if layer.kind != "Convolution" or not _is_plain(layer):
                 continue
             weight, bias = layer.tensors
             if not suits(weight):
                 continue
-            after = readers.get(layer.outputs[0], [])
+            result = layer.outputs[0]
             slope = _slope(layer)
-            if slope is None and len(after) == 1 and layer.outputs[0] != self._output:
-                slope = _slope(self._layers[after[0]])
+            if slope is None and self._read_once(result):
+                after = self._readers[result][0]
+                slope = _slope(self._layers[after])
                 if slope is not None:
-                    self._done.add(after[0])
+                    self._done.add(after)
+                    result = self._layers[after].outputs[0]
             if slope is None:
                 slope = torch.ones(1)
             self._fast[number] = Winograd(
-                weight, bias, slope, pad=layer.whole(4), together=together
-            )
+                weight, bias, slope, pad=layer.whole(4), together=together,
+                over=layer.inputs[0] in own,
+            )  # fmt: skip
+            if self._read_once(result):
+                own.add(result)
 
     def _inputs(self, number: int, known: Mapping[str, Tensor] | frozenset[str]) -> tuple[str, ...]:
         layer = self._layers[number]
