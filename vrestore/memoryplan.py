@@ -119,8 +119,9 @@ def plan_memory(
     work += _NETWORK_BYTES if model.weights is not None else 0
     work += _compiler_bytes(model, device.torch_device)
     work += network_bytes(
-        model, size.network_scale, preset.restore, video.height, video.width, abreast=abreast
-    )
+        model, size.network_scale, preset.restore, video.height, video.width,
+        device=device.torch_device, abreast=abreast,
+    )  # fmt: skip
     fixed = _PROGRAM_BYTES + decoder + held + work
     budget = preset.run.memory_bytes
     network, rows = 0, None

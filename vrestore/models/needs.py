@@ -20,12 +20,17 @@ __all__ = ["engine", "files_digest", "frames_abreast", "network_bytes"]
 UNTOLD_BYTES = 1024
 """Features a sample of the picture for networks that do not tell: 64 channels four times over."""
 
-ENGINE_SHARE = 2.0
+ENGINE_SHARES = {"ncnn": 2.0, "torch": 0.5, "numba": 0.25}
 """What an engine needs beside the features, as a share of them: the transformed copies of its
-convolutions (measured for the ncnn wheel: 0.3 to 2; for torch less)."""
+convolutions (measured for the ncnn wheel: 0.3 to 2)."""
+
+UNTOLD_SHARE = 2.0
+"""The same of what runs an ONNX file or a checkpoint."""
 
 LIBRARY_BYTES = 32 * 2**20
 """The engine itself."""
+
+_CPU = torch.device("cpu")
 
 _FLOATS = 3 * 4
 """Bytes of an R'G'B' sample."""
@@ -82,10 +87,11 @@ def network_bytes(
     height: int,
     width: int,
     *,
+    device: torch.device = _CPU,
     abreast: int = 1,
 ) -> int:
-    """Memory that a model of others takes for pictures of that size, `abreast` of them at a time; 0
-    for other models.
+    """Memory that a model of others takes on a device for pictures of that size, `abreast` of them
+    at a time; 0 for other models.
 
     Counted from the layers of ncnn's files for the largest tile; an ONNX file or a checkpoint does
     not tell its layers here and is taken for UNTOLD_BYTES.  Raises PresetError and ModelError as
@@ -94,8 +100,9 @@ def network_bytes(
     if not spec.is_single_image:
         return 0
     require_fitting(spec, config)
-    each, around, weights, side = UNTOLD_BYTES, 0, 0, 0
+    each, around, weights, side, share = UNTOLD_BYTES, 0, 0, 0, UNTOLD_SHARE
     if spec.arch == "ncnn":
+        share = ENGINE_SHARES[engine_on(device)]
         file = read(_chosen(spec, scale, config).path)
         geometry = geometry_of(file)
         each, around = geometry.bytes_per_sample, geometry.reach
@@ -104,7 +111,7 @@ def network_bytes(
     if config.tile != "auto":
         side = config.tile
     rows, columns = (min(side or size, size) + 2 * around for size in (height, width))
-    features = round(each * rows * columns * (1.0 + ENGINE_SHARE))
+    features = round(each * rows * columns * (1.0 + share))
     # The engine keeps the weights arranged for its own arithmetic beside those of the file.
     planes = 2 * height * width * _FLOATS * (scale**2 + 1)
     total = LIBRARY_BYTES + 4 * weights + abreast * (features + planes)
