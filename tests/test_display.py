@@ -105,6 +105,14 @@ def test_the_panel_shows_the_total_the_forecast_and_what_bounds():
         assert words in text
 
 
+def test_what_is_compiled_once_is_named_in_place_of_what_bounds():
+    waiting = progress(compiling=True)
+    for text in (rendered(waiting, 200), plain_line(waiting)):
+        assert "compiling for this processor" in text
+        assert "bound by" not in text
+    assert "compiling" not in plain_line(progress())
+
+
 def test_the_panel_of_a_source_of_unknown_length_promises_nothing():
     text = rendered(progress(frames_total=None, duration_seconds=None, shot=None, bound_by=None))
     assert "300/? frames" in text

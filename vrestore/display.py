@@ -101,9 +101,15 @@ def plain_line(progress: Progress) -> str:
     if progress.shot is not None:
         parts.append(f"shot {progress.shot + 1}")
     parts.append(memory(progress.rss_bytes))
-    if progress.bound_by:
-        parts.append(f"bound by {progress.bound_by}")
+    parts += _bound(progress)
     return ", ".join(parts)
+
+
+def _bound(progress: Progress) -> list[str]:
+    """What the run waits for."""
+    if progress.compiling:
+        return ["compiling for this processor (once)"]
+    return [f"bound by {progress.bound_by}"] if progress.bound_by else []
 
 
 def duration(seconds: float) -> str:
@@ -235,6 +241,5 @@ def _facts_line(progress: Progress) -> Text:
     if progress.shot is not None:
         facts.append(f"shot {progress.shot + 1}")
     facts.append(f"memory {memory(progress.rss_bytes)}")
-    if progress.bound_by:
-        facts.append(f"bound by {progress.bound_by}")
+    facts += _bound(progress)
     return Text("  ".join(facts), style="dim")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vrestore.assembly import Tally
+from vrestore.models.compiled import COMPILER
 from vrestore.planning import Plan
 from vrestore.progress import ChannelProgress, Progress, StageProgress
 from vrestore.runtime.posix import MemoryMeter
@@ -61,6 +62,7 @@ def observing(
                 ),
                 rss_bytes=meter.current_bytes or 0,
                 bound_by=None if bounding is None else bounding.name,
+                compiling=COMPILER.works,
             )
         )
 

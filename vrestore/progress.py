@@ -70,6 +70,9 @@ class Progress:
     frames_before: int = 0
     """Frames among `frames_done` that were there at the start."""
 
+    compiling: bool = False
+    """The network's functions are being compiled, as once on every machine."""
+
     unit: str = "frames"
     """What is counted: frames, or the tiles of a large still."""
 

@@ -11,7 +11,23 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Protocol
 
-__all__ = ["Together", "in_parts", "installed", "one_by_one", "version"]
+__all__ = ["COMPILER", "Compiler", "Together", "in_parts", "installed", "one_by_one", "version"]
+
+
+class Compiler:
+    """Whether something is being compiled, which nothing but the first run has to wait for."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        """Functions begun and not done; one asks for the next."""
+
+    @property
+    def works(self) -> bool:
+        return self.depth > 0
+
+
+COMPILER = Compiler()
+"""Of this process."""
 
 
 class Together(Protocol):

@@ -7,8 +7,24 @@ from functools import partial
 from typing import Any
 
 from numba import njit
+from numba.core import event
+
+from vrestore.models.compiled import COMPILER
 
 __all__ = ["inlined", "jit"]
+
+
+class _Told(event.Listener):
+    """Told by numba, under its own lock, of what is compiled and not found beside the bytecode."""
+
+    def on_start(self, event: event.Event) -> None:
+        COMPILER.depth += 1
+
+    def on_end(self, event: event.Event) -> None:
+        COMPILER.depth -= 1
+
+
+event.register("numba:compile", _Told())
 
 _njit: Callable[..., Any] = partial(
     njit,
