@@ -144,12 +144,13 @@ def film_case(
     paint: Painter,
     length: int,
     key: int,
+    seed: int,
     look: Callable[[Sequence[Frame]], list[Frame]] = list,
 ) -> Count:
     """Paint into every clip, detect and repair."""
     count = Count()
     for number, path in enumerate(paths):
-        rng = np.random.default_rng([SEED, key, number])
+        rng = np.random.default_rng([seed, key, number])
         clean, sigma = grained(excerpt(path, rng, length), rng)
         drawn = paint(clean, rng)
         source, truth = look(frames_of(drawn.frames)), look(frames_of(clean))
@@ -175,7 +176,7 @@ def film_case(
     return count
 
 
-def dirt_table(paths: Sequence[Path]) -> None:
+def dirt_table(paths: Sequence[Path], seed: int) -> None:
     print("\n### Dirt\n\n" + HEADER)
     little, much = (
         (lambda x, g: film.specks(x, g, 60, opacity=(0.1, 1.0), hairs=0.2)),
@@ -190,18 +191,24 @@ def dirt_table(paths: Sequence[Path]) -> None:
     ]
     for key, name, paint, grey in cases:
         count = film_case(
-            paths, lambda: Dirt(DirtConfig(strength=0.5)), paint, 8, key, in_grey if grey else list
+            paths,
+            lambda: Dirt(DirtConfig(strength=0.5)),
+            paint,
+            8,
+            key,
+            seed,
+            in_grey if grey else list,
         )
         print(count.row(name), flush=True)
-    kept = objects_kept(paths)
+    kept = objects_kept(paths, seed)
     print(f"\nFast objects: {kept[1]} of {kept[0]} views kept ({kept[1] / max(1, kept[0]):.3f}).")
 
 
-def objects_kept(paths: Sequence[Path]) -> tuple[int, int]:
+def objects_kept(paths: Sequence[Path], seed: int) -> tuple[int, int]:
     """Views of fast objects, and those of which at most a fifth was marked."""
     views = kept = 0
     for number, path in enumerate(paths):
-        rng = np.random.default_rng([SEED, 9, number])
+        rng = np.random.default_rng([seed, 9, number])
         clean, _ = grained(excerpt(path, rng, 7), rng)
         drawn = film.fast_objects(clean, rng, 2)
         source, truth = frames_of(drawn.frames), frames_of(clean)
@@ -217,7 +224,7 @@ def objects_kept(paths: Sequence[Path]) -> tuple[int, int]:
     return views, kept
 
 
-def scratch_table(paths: Sequence[Path]) -> None:
+def scratch_table(paths: Sequence[Path], seed: int) -> None:
     print("\n### Scratches\n\n" + HEADER)
     cases: list[tuple[str, Painter]] = [
         ("1 line", lambda x, g: film.drifting_scratches(x, g, 1)),
@@ -226,7 +233,12 @@ def scratch_table(paths: Sequence[Path]) -> None:
     ]
     for key, (name, paint) in enumerate(cases):
         count = film_case(
-            paths, lambda: Scratches(ScratchesConfig(strength=0.5)), paint, 8, 20 + key
+            paths,
+            lambda: Scratches(ScratchesConfig(strength=0.5)),
+            paint,
+            8,
+            20 + key,
+            seed,
         )
         print(count.row(name), flush=True)
 
@@ -261,15 +273,16 @@ def main() -> None:
     parser.add_argument(
         "--tuned-on", action="store_true", help="count where thresholds were chosen"
     )
+    parser.add_argument("--seed", type=int, default=SEED, help="of everything that is drawn")
     parser.add_argument("--every", type=int, default=1, help="use each nth clip only")
     parser.add_argument("parts", nargs="*", default=["dirt", "scratches", "cost"])
     args = parser.parse_args()
     torch.set_num_threads(1)
     paths = footage(args.data, args.tuned_on)[:: args.every]
-    print(f"{len(paths)} clips, seed {SEED}: {', '.join(p.stem for p in paths)}.")
+    print(f"{len(paths)} clips, seed {args.seed}: {', '.join(p.stem for p in paths)}.")
     tables = {"dirt": dirt_table, "scratches": scratch_table}
     for part in args.parts:
-        cost_table(args.data) if part == "cost" else tables[part](paths)
+        cost_table(args.data) if part == "cost" else tables[part](paths, args.seed)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,19 @@ _LONG = 0.65
 """The same where the picture stands still and cannot tell a scratch from an upright: doors, posts
 and corners of houses run through half of it."""
 
+_FRESH = 1.5
+"""How many times more than what lies beside it a line changes from frame to frame that is no part
+of a picture at rest: it trembles, and under it runs other film."""
+
+_BARE = 0.85
+"""The same of a line that hides the grain which changes around it."""
+
+_LEAST_CHANGE = (1.5 / 255) ** 2
+"""Mean square of a change that is more than rounding and coding."""
+
+_BESIDE = (5, 9)
+"""Nearest and farthest sample of what lies beside it."""
+
 _KEPT = 0.6
 """Share of the frames around that must show it."""
 
@@ -322,8 +335,12 @@ def _mask(view: _View, views: list[_View], here: int) -> torch.Tensor | None:
         against += tells & follows & ~stays
     needed = max(2.0, _KEPT * (len(others) + 1))
     long = lines.strips.float().mean(1)
-    # Where the picture stands still, only what runs through much of it is believed.
-    good = (votes >= needed) & (against < 2) & ((moving >= 2) | (long >= _LONG))
+    # Where the picture stands still, only what runs through much of it is believed, and what the
+    # picture does not have at rest.
+    good = (votes >= needed) & (against < 2)
+    unsure = good & (moving < 2) & (long < _LONG)
+    for number in unsure.nonzero()[:, 0].tolist():
+        good[number] = _is_fresh(lines, number, views, here)
     if not bool(good.any()):
         return None
     height, width = view.luma.shape
@@ -331,6 +348,33 @@ def _mask(view: _View, views: list[_View], here: int) -> torch.Tensor | None:
     for number in good.nonzero()[:, 0].tolist():
         _draw(mask, view.luma, int(lines.column[number]), float(lines.sign[number]))
     return mask
+
+
+def _is_fresh(lines: Lines, number: int, views: list[_View], here: int) -> bool:
+    """Whether a line changes otherwise from frame to frame than what lies beside it."""
+    column, strips = int(lines.column[number]), lines.strips[number]
+    luma = views[here].luma
+    nearest, farthest = _BESIDE
+    if not farthest < column < luma.shape[1] - farthest:
+        return False
+    parts = len(strips)
+    rows = luma.shape[0] // parts
+    ratios = []
+    for view in views[max(0, here - 1) : here + 2]:
+        if view is views[here]:
+            continue
+        band = slice(column - farthest, column + farthest + 1)
+        change = (luma[: parts * rows, band] - view.luma[: parts * rows, band]).square()
+        change = change.view(parts, rows, -1).mean(1)[strips]
+        side = farthest - nearest + 1
+        beside = torch.minimum(change[:, :side].mean(1), change[:, -side:].mean(1))
+        middle = change[:, farthest - _WIDEST : farthest + _WIDEST + 1].mean(1)
+        loud = torch.maximum(middle, beside) > _LEAST_CHANGE
+        ratios.append(float((middle / (beside + 1e-9)).where(loud, 1.0).median()))
+    if not ratios:
+        return False
+    ratio = sum(ratios) / len(ratios)
+    return ratio > _FRESH or ratio < _BARE
 
 
 def _draw(mask: torch.Tensor, luma: torch.Tensor, column: int, sign: float) -> None:

@@ -102,25 +102,30 @@ def fresh_state(config: TrainConfig) -> TrainState:
 
 
 def save(path: Path, state: TrainState, config: TrainConfig, manifest_digest: str) -> None:
-    """Write the checkpoint beside `path` and rename it into place."""
+    """Write the checkpoint of a training."""
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
+    write(
+        path,
+        {
+            "format": FORMAT,
+            "config": settings,
+            "manifest_digest": manifest_digest,
+            "step": state.step,
+            "elapsed_seconds": state.elapsed_seconds,
+            "curve": state.curve,
+            "cell": state.cell.state_dict(),
+            "average": state.average.state_dict(),
+            "optimisers": {k: o.state_dict() for k, o in state.optimisers.items()},
+        },
+    )
+
+
+def write(path: Path, contents: Mapping[str, Any]) -> None:
+    """A checkpoint's contents, beside `path` and then renamed into place."""
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     with part.open("wb") as file:
-        torch.save(
-            {
-                "format": FORMAT,
-                "config": settings,
-                "manifest_digest": manifest_digest,
-                "step": state.step,
-                "elapsed_seconds": state.elapsed_seconds,
-                "curve": state.curve,
-                "cell": state.cell.state_dict(),
-                "average": state.average.state_dict(),
-                "optimisers": {k: o.state_dict() for k, o in state.optimisers.items()},
-            },
-            file,
-        )
+        torch.save(dict(contents), file)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)

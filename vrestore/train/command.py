@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from vrestore.errors import PresetError
+from vrestore.train.averaging import averaged
 from vrestore.train.config import SIZES, TrainConfig
 from vrestore.train.finish import finish
 from vrestore.train.loop import Progress, run
@@ -118,6 +119,18 @@ def pack_command(
     """Squeeze the footage into a folder of at most 28 MiB."""
     made = pack(data, output, manifest=manifest)
     typer.echo(f"{made.folder}: {made.files} files, {made.bytes / 2**20:.1f} MiB")
+
+
+@app.command("average")
+def average_command(
+    checkpoint: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    other: Annotated[str, typer.Argument(help="Model, or checkpoint, of the same size.")],
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A new checkpoint.")],
+    share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the other.")] = 0.3,
+) -> None:
+    """The mean of two trainings that began alike, measured on the clips held out."""
+    typer.echo(averaged(checkpoint, other, share, data, output))
 
 
 @app.command("finish")

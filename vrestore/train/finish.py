@@ -17,8 +17,8 @@ from vrestore.train.checkpoint import new_cell, read
 from vrestore.train.config import SIZES
 from vrestore.train.manifest import read_manifest
 
-STRENGTH = 0.4
-"""Default of the shipped models: some compression and noise, as most sources have."""
+STRENGTH = 0.15
+"""Default of the shipped models: careful, since more of it takes thin lines for scratches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +119,15 @@ def _is_gain(key: str, value: float | str) -> bool:
 
 
 def _origin(config: Mapping[str, Any]) -> str:
-    """Which training this one grew from, as a line of the card."""
-    start = config.get("start")
-    if start is None:
-        return ""
-    return (
-        f"- grown from `{Path(start).name}`, aligner and fusion taken over; its steps come on top\n"
-    )
+    """Which training this one grew from and was averaged with, as lines of the card."""
+    lines = []
+    if (start := config.get("start")) is not None:
+        lines.append(
+            f"grown from `{Path(start).name}`, aligner and fusion taken over; its steps come on top"
+        )
+    if (other := config.get("averaged_with")) is not None:
+        lines.append(
+            f"averaged with `{other}`, of which it holds {config['averaged_share']:.0%} "
+            "(arXiv:2203.05482); the last row of the curve is that of the mean"
+        )
+    return "".join(f"- {line}\n" for line in lines)
