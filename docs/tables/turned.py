@@ -1,6 +1,6 @@
 """The table of docs/stills.md about --tta: what the mean over eight turns brings.
 
-    PYTHONPATH=. python docs/tables/turned.py PICTURE...
+    PYTHONPATH=.:docs/tables python docs/tables/turned.py PICTURE...
 
 Pictures are halved (bicubic), saved as PNG, and doubled again, with and without.
 """
