@@ -27,6 +27,8 @@ def equal(a: Batch, b: Batch) -> bool:
     )
 
 
+# One processor is enough to tell whether they are the same.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.slow
 def test_worker_processes_make_the_batches_that_one_process_makes(
     footage: Footage, config: TrainConfig
