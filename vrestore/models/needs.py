@@ -20,17 +20,13 @@ __all__ = ["engine", "files_digest", "frames_abreast", "network_bytes"]
 UNTOLD_BYTES = 1024
 """Features a sample of the picture for networks that do not tell: 64 channels four times over."""
 
-ENGINE_SHARES = {"ncnn": 2.0, "torch": 0.5, "numba": 0.25}
-"""What an engine needs beside the features, as a share of them: the transformed copies of its
-convolutions (measured for the ncnn wheel: 0.3 to 2)."""
+_FOREIGN = 2.0, 32 * 2**20
+"""What an engine of its own needs beside the features: the transformed copies of its convolutions
+as a share of them (measured for the ncnn wheel: 0.3 to 2), and bytes of the library itself."""
 
-UNTOLD_SHARE = 2.0
-"""The same of what runs an ONNX file or a checkpoint."""
-
-LIBRARY_BYTES = 32 * 2**20
-"""The engine itself."""
-
-_CPU = torch.device("cpu")
+ENGINES = {"ncnn": _FOREIGN, "torch": (0.5, 0), "numba": (0.25, 0)}
+"""The same for each engine of ncnn's files; torch is there anyway, and numba's compiler is counted
+where it is asked for."""
 
 _FLOATS = 3 * 4
 """Bytes of an R'G'B' sample."""
@@ -87,7 +83,7 @@ def network_bytes(
     height: int,
     width: int,
     *,
-    device: torch.device = _CPU,
+    device: torch.device,
     abreast: int = 1,
 ) -> int:
     """Memory that a model of others takes on a device for pictures of that size, `abreast` of them
@@ -100,9 +96,10 @@ def network_bytes(
     if not spec.is_single_image:
         return 0
     require_fitting(spec, config)
-    each, around, weights, side, share = UNTOLD_BYTES, 0, 0, 0, UNTOLD_SHARE
+    each, around, weights, side = UNTOLD_BYTES, 0, 0, 0
+    share, library = _FOREIGN
     if spec.arch == "ncnn":
-        share = ENGINE_SHARES[engine_on(device)]
+        share, library = ENGINES[engine_on(device)]
         file = read(_chosen(spec, scale, config).path)
         geometry = geometry_of(file)
         each, around = geometry.bytes_per_sample, geometry.reach
@@ -114,7 +111,7 @@ def network_bytes(
     features = round(each * rows * columns * (1.0 + share))
     # The engine keeps the weights arranged for its own arithmetic beside those of the file.
     planes = 2 * height * width * _FLOATS * (scale**2 + 1)
-    total = LIBRARY_BYTES + 4 * weights + abreast * (features + planes)
+    total = library + 4 * weights + abreast * (features + planes)
     if config.tta:
         total += TURNED_COPIES * height * width * _FLOATS * scale**2
     if config.steady:
