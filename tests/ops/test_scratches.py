@@ -60,6 +60,18 @@ def test_the_mask_is_shown_on_the_picture_as_it_was(make_frame, run_op):
     assert all(torch.equal(a.planes[0], b.planes[0]) for a, b in zip(out, frames, strict=True))
 
 
+@pytest.mark.parametrize(("tremble", "found"), [(0.0, False), (0.4, True)])
+def test_where_nothing_moves_a_short_line_that_trembles_is_a_scratch(run, tremble, found):
+    generator = torch.Generator().manual_seed(3)
+    clip = pan(wall(8, 0), 8, 0) + 0.01 * torch.randn(8, 1, 144, 160, generator=generator)
+    places = 90 + tremble * torch.randn(8, 1, generator=generator)
+    line = torch.sigmoid((1.2 - (torch.arange(160) - places).abs()) * 4)
+    clip[:, :, :72] += 0.25 * line[:, None, None]
+    masks = [frame.mask for frame in run(clip)]
+    assert all((mask is not None) == found for mask in masks)
+    assert not found or all(mask[8:64, 88:93].any(1).float().mean() > 0.8 for mask in masks)
+
+
 @pytest.mark.parametrize(("rows", "found"), [(72, False), (110, True)])
 def test_where_nothing_moves_a_line_must_run_through_most_of_the_picture(run, rows, found):
     clip = pan(wall(8, 0), 8, 0).clone()
