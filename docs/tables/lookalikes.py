@@ -50,14 +50,15 @@ def panned(picture: Tensor, step: int) -> Tensor:
     return torch.stack([picture[:, :SIDE, t * step : t * step + SIDE] for t in range(FRAMES)])
 
 
-def sampled(clip: Tensor, recipe: Recipe, strength: float, target: Tensor) -> Sample:
-    planes, clean = to_ycbcr(clip.clamp(0, 1), "709"), to_ycbcr(target, "709")
+def sampled(clip: Tensor, recipe: Recipe, strength: float) -> Sample:
+    """Of a clip that is looked at and not learned from: its own target."""
+    planes = to_ycbcr(clip.clamp(0, 1), "709")
     luma, chroma = quantise(planes[:, :1], subsample(planes[:, 1:], recipe.chroma), full=True)
     return Sample(
         luma=luma[None].float() / 255 - 0.5,
         chroma=(chroma[None].float() - 128) / 255,
-        target_luma=clean[None, :, :1] - 0.5,
-        target_chroma=clean[None, :, 1:],
+        target_luma=planes[None, :, :1] - 0.5,
+        target_chroma=planes[None, :, 1:],
         mask=torch.zeros(1, FRAMES, 1, SIDE, SIDE),
         strength=torch.full((1, 1), strength),
     )
@@ -79,14 +80,11 @@ def taken(cells: Sequence[Cell], path: Path, k: int) -> dict[tuple[str, str, flo
     for motion, step in MOTIONS.items():
         bare = panned(plain, step)
         scratched, _ = damage.scratches(bare, np.random.default_rng((SEED, k, 1)), 3)
-        for kind, shown, target in (
-            ("lines of the scene", panned(lined, step), panned(lined, step)),
-            ("scratches", scratched, bare),
-        ):
+        for kind, shown in (("lines of the scene", panned(lined, step)), ("scratches", scratched)):
             grained = damage.grain(shown, np.random.default_rng((SEED, k, 2)), GRAIN, gray=True)
             mark = to_ycbcr(shown - bare, "709")[None, 2:, :1]
             for strength in STRENGTHS:
-                sample = sampled(grained, recipe, strength, target)
+                sample = sampled(grained, recipe, strength)
                 for n, cell in enumerate(cells):
                     with torch.inference_mode():
                         out = unroll(cell, sample, recipe, temporal=motion != "a still").luma

@@ -84,9 +84,11 @@ def _shuffled(x: Tensor, factor: int) -> Tensor:
     return made
 
 
-def _shuffled_on(factor: int, deep: Tensor, picture: Tensor) -> Tensor:
-    """`deep` shuffled and added to the picture magnified by repeating its samples; `deep` is used
-    up.  Added before it is shuffled, so that the picture is never made larger."""
+def _shuffled_on(factor: int, *blobs: Tensor) -> Tensor:
+    """The one with more channels shuffled, and added to the other, a picture, magnified by
+    repeating its samples; the first is used up.  Added before it is shuffled, so that the picture
+    is never made larger."""
+    picture, deep = sorted(blobs, key=lambda blob: blob.shape[1])
     deep.unflatten(1, (picture.shape[1], -1)).add_(picture[:, :, None])
     return _shuffled(deep, factor)
 
@@ -245,23 +247,16 @@ class TorchNet(nn.Module):
         for number, layer in enumerate(self._layers):
             if layer.kind != "BinaryOp" or layer.whole(0) != 0 or len(layer.inputs) != 2:
                 continue
-            if not all(name in makers and self._read_once(name) for name in layer.inputs):
-                continue
             both = {self._layers[makers[name]].kind: makers[name] for name in layer.inputs}
             if both.keys() != {"PixelShuffle", "Interp"}:
                 continue
-            shuffle, larger = (self._layers[both[k]] for k in ("PixelShuffle", "Interp"))
-            factor, source = shuffle.whole(0), shuffle.inputs[0]
-            nearest = larger.whole(0) == 1
-            if not nearest or not larger.number(1, 1) == larger.number(2, 1) == factor:
-                continue
-            deep = self._layers[makers[source]] if source in makers else None
-            if deep is None or deep.kind != "Convolution" or not self._read_once(source):
-                continue
-            self._done.update(both.values())
-            join = partial(_shuffled_on, factor)
-            swapped = layer.inputs[0] != shuffle.outputs[0]
-            self._fast[number] = (lambda a, b, join=join: join(b, a)) if swapped else join
+            shuffle, larger = (self._layers[both[kind]] for kind in ("PixelShuffle", "Interp"))
+            factor, deep = shuffle.whole(0), shuffle.inputs[0]
+            alike = larger.whole(0) == 1 and larger.number(1, 1) == larger.number(2, 1) == factor
+            own = self._layers[makers[deep]].kind == "Convolution"
+            if alike and own and all(map(self._read_once, (deep, *layer.inputs))):
+                self._done.update(both.values())
+                self._fast[number] = partial(_shuffled_on, factor)
 
     def _speed_up(self, together: Together) -> None:
         from vrestore.models.compiled.winograd import Winograd, suits
