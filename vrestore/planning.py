@@ -107,6 +107,9 @@ class Plan:
     span: Span | None
     """The part of the source that is kept; None for all of it."""
 
+    abreast: int
+    """Frames that the network restores at a time."""
+
     memory: MemoryPlan
     job: JobPlan
     losses: tuple[Loss, ...]
@@ -114,13 +117,6 @@ class Plan:
 
     notes: tuple[str, ...]
     """One sentence for each thing that a rule decided."""
-
-    @property
-    def abreast(self) -> int:
-        """Frames that the network restores at a time."""
-        return frames_abreast(
-            self.model, self.preset.restore, self.device.torch_device, self.threads.torch
-        )
 
     @property
     def frames_expected(self) -> int | None:
@@ -243,7 +239,9 @@ def make_plan(
         require_possible(info, size, kind, tiles, most=preset.input.max_pixels)
     if preset.streams.strict:
         require_lossless(losses)
-    abreast = frames_abreast(model, preset.restore, device.torch_device, threads.torch)
+    abreast = frames_abreast(
+        model, size.network_scale, preset.restore, device.torch_device, threads.torch
+    )
     plan = Plan(
         info=info,
         path=path,
@@ -263,6 +261,7 @@ def make_plan(
         format=form,
         tiles=tiles,
         span=span,
+        abreast=abreast,
         memory=(
             plan_memory(
                 preset,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from vrestore.runtime.threads import torch_threads
 
@@ -42,3 +43,21 @@ class Together:
             thread.join()
         if failures:
             raise failures[0]
+
+    def in_step(self, parts: Sequence[Iterator[None]], /) -> None:
+        """Each part goes on from where it yields when all others have come as far; all yield
+        equally often.  A part that fails ends the others where they wait."""
+        meeting = threading.Barrier(max(1, len(parts)))
+
+        def go(part: Iterator[None]) -> None:
+            try:
+                for _ in part:
+                    meeting.wait()
+            except threading.BrokenBarrierError:
+                # Another part failed, and says so itself.
+                return
+            except BaseException:
+                meeting.abort()
+                raise
+
+        self([partial(go, part) for part in parts])

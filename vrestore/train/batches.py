@@ -87,7 +87,8 @@ def phase_at(progress: float) -> Phase:
 def recipe_for(config: TrainConfig, phase: Phase, step: int) -> tuple[Recipe, int]:
     """What step `step` trains on, and how many samples of it."""
     rng = np.random.default_rng((config.seed, step, 1))
-    scale = int(rng.choice(list(phase.scales), p=list(phase.scales.values())))
+    shares = {s: p for s, p in phase.scales.items() if s > 1 or not config.clean}
+    scale = int(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
     chroma = str(rng.choice(list(CHROMA), p=list(CHROMA.values())))
     # A still has room for a larger crop where it is not magnified much; x4 needs smaller ones.
     side = config.crop if scale < 4 else max(32, config.crop * 3 // 4)
@@ -98,8 +99,9 @@ def recipe_for(config: TrainConfig, phase: Phase, step: int) -> tuple[Recipe, in
     if length > 6:
         count = max(1, config.batch * 2 // 3)
     recipe = Recipe(
-        scale=scale, chroma=chroma, length=length, side=side + 16, damaged=phase.damaged
-    )
+        scale=scale, chroma=chroma, length=length, side=side + 16,
+        damaged=0.0 if config.clean else phase.damaged,
+    )  # fmt: skip
     return recipe, count
 
 

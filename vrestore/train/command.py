@@ -52,6 +52,9 @@ def train(
     batch: int = 6,
     crop: int = 64,
     learning_rate: Annotated[float, typer.Option(help="Of the trunk, at its highest.")] = 1e-3,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Train on undamaged pictures alone, to be magnified.")
+    ] = False,
     twin: Annotated[bool, typer.Option("--twin", help="Train the single-image twin.")] = False,
     net: Annotated[str, typer.Option(help=f"One of {', '.join(NETS)}.")] = "cell",
     start: Annotated[
@@ -73,6 +76,7 @@ def train(
             minutes=minutes if steps is not None or minutes is not None else 60.0, steps=steps,
             seed=seed, device=device, threads=threads, workers=workers, batch=batch, crop=crop,
             learning_rate=learning_rate,
+            clean=clean,
         )  # fmt: skip
     except ValueError as error:
         raise PresetError(str(error)) from error

@@ -43,6 +43,9 @@ class TrainConfig:
     temporal: bool = True
     """False trains the single-image twin: same trunk, same steps, no neighbours, no state."""
 
+    clean: bool = False
+    """Undamaged pictures alone, to be magnified, as the published nets were trained."""
+
     minutes: float | None = None
     """Wall-clock length; the schedule is stretched to end then."""
 

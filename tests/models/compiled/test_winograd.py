@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,7 +16,7 @@ from vrestore.models.compiled.winograd import Winograd
 @settings(max_examples=40, deadline=None)
 @given(
     height=st.integers(3, 40), width=st.integers(3, 40), pad=st.integers(0, 1),
-    inputs=st.sampled_from([3, 28, 40, 96]), outputs=st.sampled_from([24, 48, 200]),
+    inputs=st.sampled_from([3, 28, 40, 96]), outputs=st.sampled_from([12, 24, 48, 200]),
     slope=st.sampled_from([0.0, 0.2, 1.0]), seed=st.integers(0, 99),
 )  # fmt: skip
 def test_results_are_those_of_a_direct_convolution(
@@ -34,7 +32,7 @@ def test_results_are_those_of_a_direct_convolution(
     double = F.conv2d(x.double(), weight.double(), bias.double(), padding=pad)
     wanted = F.prelu(double, slopes.double()).float()
     assert made.shape == wanted.shape
-    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert made.stride()[1] == 1
     # The transforms magnify roundings: by 8e-5 at most was seen, where sums are of size 1.
     assert torch.allclose(made, wanted, atol=1e-4)
     assert torch.equal(made, convolution(x))
@@ -48,32 +46,3 @@ def test_one_slope_serves_all_channels_and_a_slope_of_one_leaves_the_result_alon
     for slope in (0.0, 0.25, 1.0):
         made = Winograd(weight, bias, torch.tensor([slope]), pad=1)(x)
         assert torch.allclose(made, F.leaky_relu(direct, slope), atol=1e-4)
-
-
-@settings(max_examples=30, deadline=None)
-@given(height=st.integers(3, 60), width=st.integers(3, 90), seed=st.integers(0, 99))
-def test_results_written_over_the_samples_are_those_written_elsewhere(
-    height: int, width: int, seed: int
-):
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(1, 3, height, width, generator=generator)
-    slope = torch.full((1,), 0.3)
-    over = elsewhere = x.contiguous(memory_format=torch.channels_last)
-    storages = set()
-    channels = (3, 48, 48, 48, 40, 40, 24)
-    for number, (inputs, outputs) in enumerate(pairwise(channels)):
-        weight = torch.randn(outputs, inputs, 3, 3, generator=generator) / (3 * inputs**0.5)
-        bias = torch.randn(outputs, generator=generator)
-        over = Winograd(weight, bias, slope, pad=1, over=number > 0)(over)
-        elsewhere = Winograd(weight, bias, slope, pad=1)(elsewhere)
-        assert torch.equal(over, elsewhere)
-        storages.add(over.untyped_storage().data_ptr())
-    assert len(storages) == 1
-
-
-def test_samples_that_are_nobodys_result_are_left_alone():
-    x = torch.randn(1, 32, 20, 20).contiguous(memory_format=torch.channels_last)
-    before = x.clone()
-    weight = torch.randn(32, 32, 3, 3) / 17
-    Winograd(weight, torch.zeros(32), torch.ones(1), pad=1, over=True)(x)
-    assert torch.equal(x, before)

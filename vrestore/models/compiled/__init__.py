@@ -5,7 +5,7 @@ The other modules of this package cannot be imported without numba; ask `install
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
@@ -38,6 +38,10 @@ class Together(Protocol):
 
     def __call__(self, parts: Sequence[Callable[[], None]], /) -> None: ...
 
+    def in_step(self, parts: Sequence[Iterator[None]], /) -> None:
+        """Each part goes on from where it yields when all others have come as far; all yield
+        equally often."""
+
 
 def installed() -> bool:
     """Whether numba is there."""
@@ -55,6 +59,10 @@ class _OneByOne:
     def __call__(self, parts: Sequence[Callable[[], None]], /) -> None:
         for part in parts:
             part()
+
+    def in_step(self, parts: Sequence[Iterator[None]], /) -> None:
+        for _ in zip(*parts, strict=True):
+            pass
 
 
 one_by_one: Together = _OneByOne()

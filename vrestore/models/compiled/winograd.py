@@ -30,7 +30,7 @@ from vrestore.models.compiled.lanes import (
     store,
 )
 
-__all__ = ["Winograd", "suits"]
+__all__ = ["TILE", "Winograd", "suits"]
 
 _FEW_CHANNELS, _MANY_CHANNELS = 24, 48
 """With fewer than few on either side, and many on none, a direct convolution is as fast."""
@@ -40,8 +40,8 @@ _BLOCK_FLOATS = 2**18
 
 _LEAST_TILES, _MOST_TILES = 48, 128
 
-_ROOM = 8
-"""Rows between samples and the results that are written over them: a tile looks as far."""
+TILE = 6
+"""Results a side that come of one tile."""
 
 _KERNEL = torch.tensor(
     [
@@ -145,12 +145,13 @@ def _tile_in(x, y0, x0, made, k, lines):
 
 
 @jit
-def _tiles_in(x, made, lines, edge, first, count, across, pad):
-    """`count` tiles from number `first` on, `across` in a row; zeros lie around the samples."""
+def _tiles_in(x, made, lines, edge, first, count, across, top, left):
+    """`count` tiles from number `first` on, `across` in a row, of which number 0 begins at row
+    `top` and column `left` of the samples; zeros lie around them."""
     height, width, channels = x.shape
     for k in range(count):
-        y0 = (first + k) // across * 6 - pad
-        x0 = (first + k) % across * 6 - pad
+        y0 = (first + k) // across * 6 + top
+        x0 = (first + k) % across * 6 + left
         if y0 >= 0 and x0 >= 0 and y0 + 8 <= height and x0 + 8 <= width:
             _tile_in(x, y0, x0, made, k, lines)
         else:
@@ -193,11 +194,12 @@ def _tile_out(products, k, out, y0, x0, lines, bias, slope):
 
 
 @jit
-def _tiles_out(products, out, lines, edge, bias, slope, first, count, across):
-    """What `_tiles_in` began, into `out`, of which the last tiles may show a part only."""
+def _tiles_out(products, out, lines, edge, bias, slope, first, count, across, top):
+    """What `_tiles_in` began, into `out`, at whose row `top` tile 0 begins and of which the last
+    tiles may show a part only."""
     height, width, channels = out.shape
     for k in range(count):
-        y0 = (first + k) // across * 6
+        y0 = (first + k) // across * 6 + top
         x0 = (first + k) % across * 6
         if y0 + 6 <= height and x0 + 6 <= width:
             _tile_out(products, k, out, y0, x0, lines, bias, slope)
@@ -213,7 +215,7 @@ def suits(weight: Tensor) -> bool:
     """Whether a convolution with (outputs, inputs, 3, 3) is faster so."""
     outputs, inputs = weight.shape[:2]
     wide = min(outputs, inputs) >= _FEW_CHANNELS or max(outputs, inputs) >= _MANY_CHANNELS
-    return weight.dtype == torch.float32 and wide and outputs % LANES == 0
+    return weight.dtype == torch.float32 and wide and outputs >= LANES
 
 
 class Winograd:
@@ -225,61 +227,58 @@ class Winograd:
         slope: of the negative side, per channel or one for all; 1 leaves the result alone.
         pad: rows and columns of zeros around the samples, 0 or 1.
         together: for the parts of a picture, of which there are as many as torch has threads.
-        over: write the results over the samples, where these are the results of another such
-            convolution and no smaller, and one part is made at a time.
     """
 
     def __init__(
         self, weight: Tensor, bias: Tensor, slope: Tensor, *, pad: int,
-        together: Together = one_by_one, over: bool = False,
+        together: Together = one_by_one,
     ) -> None:  # fmt: skip
         self._together = together
-        self._room = _ROOM if together.threads == 1 else 0
-        self._over = over and pad == 1 and self._room > 0
-        self._outputs, self._inputs = weight.shape[:2]
-        self._pad = pad
-        self._added = -self._inputs % LANES
-        self._inputs += self._added
-        weight = F.pad(weight.double(), (0, 0, 0, 0, 0, self._added))
+        self.outputs, self.inputs = weight.shape[:2]
+        self.pad = pad
+        self._added = -self.inputs % LANES
+        empty = -self.outputs % LANES
+        weight = F.pad(weight.double(), (0, 0, 0, 0, 0, self._added, 0, empty))
         made = torch.einsum("ik,jl,ockl->ijco", _KERNEL, _KERNEL, weight)
-        self._matrices = made.reshape(64, self._inputs, self._outputs).float().contiguous()
-        self._bias = bias.float().numpy()
-        self._slope = slope.float().expand(self._outputs).contiguous().numpy()
+        self._matrices = made.flatten(0, 1).float().contiguous()
+        self._bias = F.pad(bias.float(), (0, empty)).numpy()
+        self._slope = F.pad(slope.float().expand(self.outputs), (0, empty)).numpy()
 
     def __call__(self, x: Tensor) -> Tensor:
         """(1, inputs, H, W) to (1, outputs, H', W'), fp32, channels last."""
-        height, width = (size - 2 + 2 * self._pad for size in x.shape[-2:])
+        samples = self.samples(x)
+        height, width = (size - 2 + 2 * self.pad for size in samples.shape[:2])
+        out = self.room(height, width)
+        tiles = -(-height // TILE) * -(-width // TILE)
+        work = partial(self.tiles, samples.numpy(), out.numpy(), tops=(-self.pad, 0))
+        in_parts(self._together, tiles, work)
+        return self.shown(out)
+
+    def room(self, height: int, width: int) -> Tensor:
+        """For results: (height, width, channels), a few of which may be nobody's."""
+        return torch.empty(height, width, self._matrices.shape[2])
+
+    def shown(self, out: Tensor) -> Tensor:
+        """What `tiles` made in there, (1, outputs, height, width)."""
+        return out[None, ..., : self.outputs].permute(0, 3, 1, 2)
+
+    def samples(self, x: Tensor) -> Tensor:
+        """(1, inputs, H, W) as what `tiles` takes, (H, W, channels)."""
         if self._added:
             x = F.pad(x, (0, 0, 0, 0, 0, self._added))
-        samples = x.permute(0, 2, 3, 1).contiguous()[0]
-        out, upwards = self._place(samples, height, width)
-        tiles = -(-height // 6) * -(-width // 6)
-        work = partial(self._tiles, samples.numpy(), out.numpy(), upwards)
-        in_parts(self._together, tiles, work)
-        return out[None].permute(0, 3, 1, 2)
+        return x.permute(0, 2, 3, 1).contiguous()[0]
 
-    def _place(self, samples: Tensor, height: int, width: int) -> tuple[Tensor, bool]:
-        """Where the results go, (height, width, outputs), and whether the last tiles come first.
+    def tiles(
+        self, x: np.ndarray, out: np.ndarray, start: int, end: int, *, tops: tuple[int, int],
+        upwards: bool = False,
+    ) -> None:  # fmt: skip
+        """The tiles from number `start` to `end`, row by row, the last first if `upwards`.
 
-        Over the samples they go a few rows higher, so that no tile loses what it looks at, and the
-        next time as much lower, from below.
+        Args:
+            tops: where the rows of tile 0 begin in `x`, (H, W, channels), and in `out`.
         """
-        shape = (height, width, self._outputs)
-        strides = (width * self._outputs, self._outputs, 1)
-        size, room = height * strides[0], self._room * strides[0]
-        if self._over and self._outputs <= self._inputs:
-            start, end = samples.storage_offset(), samples.storage_offset() + samples.numel()
-            spare = self._room * width * self._inputs
-            if start >= spare:
-                return samples.as_strided(shape, strides, start - spare), False
-            if samples.untyped_storage().nbytes() // 4 >= end + spare:
-                return samples.as_strided(shape, strides, end + spare - size), True
-        return samples.new_empty(size + room)[:size].view(shape), False
-
-    def _tiles(self, x: np.ndarray, out: np.ndarray, upwards: bool, start: int, end: int) -> None:
-        """The tiles from number `start` to `end`, row by row."""
-        inputs, outputs = self._inputs, self._outputs
-        across = -(-out.shape[1] // 6)
+        inputs, outputs = self._matrices.shape[1:]
+        across = -(-out.shape[1] // TILE)
         block = _BLOCK_FLOATS // (64 * max(inputs, outputs))
         # An odd number: at powers of two all matrices would fall into the same part of a cache.
         block = min(max(_LEAST_TILES, block) - 1 | 1, _MOST_TILES - 1, end - start)
@@ -287,13 +286,15 @@ class Winograd:
         made, products = scratch.split([64 * block * n for n in (inputs, outputs)])
         lines = np.empty((8, 8, LANES), np.float32)
         edge_in, edge_out = (np.empty((8, 8, n), np.float32) for n in (inputs, outputs))
+        top_in, top_out = tops
         firsts = range(start, end, block)
         for first in reversed(firsts) if upwards else firsts:
             count = min(block, end - first)
             a = made[: 64 * count * inputs].view(64, count, inputs)
             b = products[: 64 * count * outputs].view(64, count, outputs)
-            _tiles_in(x, a.numpy(), lines, edge_in, first, count, across, self._pad)
+            _tiles_in(x, a.numpy(), lines, edge_in, first, count, across, top_in, -self.pad)
             torch.bmm(a, self._matrices, out=b)
             _tiles_out(
-                b.numpy(), out, lines, edge_out, self._bias, self._slope, first, count, across
-            )
+                b.numpy(), out, lines, edge_out, self._bias, self._slope, first, count, across,
+                top_out,
+            )  # fmt: skip

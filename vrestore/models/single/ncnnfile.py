@@ -87,6 +87,12 @@ class NcnnFile:
         return next(name for name in reversed(made) if name not in used)
 
     @property
+    def straight(self) -> bool:
+        """Whether every layer hands its result to one other and nothing but the picture is kept
+        aside; ncnn's files copy by a layer what two layers read."""
+        return all(layer.inputs == (self.input,) for layer in self.layers if layer.kind == "Split")
+
+    @property
     def means(self) -> tuple[tuple[str, str], ...]:
         """(blob averaged, blob of the means) of each mean over the whole picture, in order."""
         pools = (layer for layer in self.layers if layer.kind == "Pooling")

@@ -259,32 +259,48 @@ class TorchNet(nn.Module):
                 self._fast[number] = partial(_shuffled_on, factor)
 
     def _speed_up(self, together: Together) -> None:
+        from vrestore.models.compiled.bands import Bands
         from vrestore.models.compiled.winograd import Winograd, suits
 
-        own: set[str] = set()
-        """Names of the results of these convolutions that one layer reads and nobody else."""
+        fast: dict[int, Winograd] = {}
+        """By the number of the last layer that each does."""
+        chains: list[list[int]] = []
+        """Such numbers, of what can be written over each other."""
+        ends: dict[str, list[int]] = {}
+        """Chains by what comes of them and one layer reads."""
         for number, layer in enumerate(self._layers):
-            if layer.kind != "Convolution" or not _is_plain(layer):
+            if layer.kind != "Convolution" or not _is_plain(layer) or not suits(layer.tensors[0]):
                 continue
+            last, slope = self._rectifier(number)
+            padded = layer.whole(4) == 1
             weight, bias = layer.tensors
-            if not suits(weight):
-                continue
-            result = layer.outputs[0]
-            slope = _slope(layer)
-            if slope is None and self._read_once(result):
-                after = self._readers[result][0]
-                slope = _slope(self._layers[after])
-                if slope is not None:
-                    self._done.add(after)
-                    result = self._layers[after].outputs[0]
-            if slope is None:
-                slope = torch.ones(1)
-            self._fast[number] = Winograd(
-                weight, bias, slope, pad=layer.whole(4), together=together,
-                over=layer.inputs[0] in own,
-            )  # fmt: skip
-            if self._read_once(result):
-                own.add(result)
+            fast[last] = Winograd(weight, bias, slope, pad=int(padded), together=together)
+            chain = ends.pop(layer.inputs[0], [])
+            if not (chain and padded and fast[chain[0]].outputs == fast[last].inputs):
+                chain = []
+                chains.append(chain)
+            chain.append(last)
+            if last != number:
+                self._done.add(number)
+            result = self._layers[last].outputs[0]
+            if padded and self._read_once(result):
+                ends[result] = chain
+        for *others, last in chains:
+            self._done.update(others)
+            layers = [fast[number] for number in (*others, last)]
+            self._fast[last] = Bands(layers, together) if others else layers[0]
+
+    def _rectifier(self, number: int) -> tuple[int, Tensor]:
+        """The last layer that can be done along with a convolution, and the slope of its negative
+        side."""
+        layer = self._layers[number]
+        slope = _slope(layer)
+        if slope is None and self._read_once(layer.outputs[0]):
+            after = self._readers[layer.outputs[0]][0]
+            slope = _slope(self._layers[after])
+            if slope is not None:
+                return after, slope
+        return number, torch.ones(1) if slope is None else slope
 
     def _inputs(self, number: int, known: Mapping[str, Tensor] | frozenset[str]) -> tuple[str, ...]:
         layer = self._layers[number]
