@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,14 @@ from vrestore.io.streams import StreamPlan, StreamsConfig, plan_streams
 from vrestore.io.trim import Span
 from vrestore.media import MediaInfo
 
-__all__ = ["OutputPlan", "final_path", "open_muxer", "open_output", "plan_output"]
+__all__ = [
+    "OutputPlan",
+    "final_path",
+    "open_muxer",
+    "open_output",
+    "plan_output",
+    "require_possible",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,20 +149,35 @@ def open_muxer(
     destination = _destination(plan, overwrite=overwrite)
     try:
         destination.claim(expected_bytes)
-        return Muxer(
-            destination,
-            plan.container,
-            plan.choice,
-            plan.target,
-            plan.config,
-            info,
-            plan.streams,
-            span=span,
-        )
+        return _muxer(destination, plan, info, span)
     except BaseException:
         # Ctrl-C between any two lines must not leave a part either.
         destination.discard()
         raise
+
+
+def require_possible(
+    plan: OutputPlan,
+    info: MediaInfo,
+    *,
+    overwrite: bool,
+    span: Span | None,
+    expected_bytes: int,
+) -> None:
+    """Raises what `open_muxer` would; writes nothing.  For a file, not for numbered pictures."""
+    destination = _destination(plan, overwrite=overwrite)
+    try:
+        destination.claim(expected_bytes)
+        _muxer(OpenEnd(io.BytesIO()), plan, info, span).abort()
+    finally:
+        destination.discard()
+
+
+def _muxer(destination: Destination, plan: OutputPlan, info: MediaInfo, span: Span | None) -> Muxer:
+    return Muxer(
+        destination, plan.container, plan.choice, plan.target, plan.config, info, plan.streams,
+        span=span,
+    )  # fmt: skip
 
 
 def final_path(plan: OutputPlan) -> Path | None:

@@ -16,7 +16,7 @@ from vrestore.errors import OutputError, StoppedError, VRestoreError
 from vrestore.fieldplan import FieldsKnown
 from vrestore.io.accounts import DecodeReport
 from vrestore.io.deinterlace import FieldReport
-from vrestore.io.output import final_path, open_muxer
+from vrestore.io.output import final_path, require_possible
 from vrestore.io.partfile import RESERVE_BYTES
 from vrestore.jobs.cluster import make_by_workers
 from vrestore.jobs.crew import Crew, require_ray
@@ -168,9 +168,9 @@ def _require_place(plan: Plan, overwrite: bool) -> None:
     """Raises OutputError or EncodeError where the finished file could not be made."""
     assert plan.output is not None
     expected = plan.output.expected_bytes(plan.frames_expected, plan.info.size_bytes)
-    open_muxer(
+    require_possible(
         plan.output, plan.info, overwrite=overwrite, span=plan.span, expected_bytes=2 * expected
-    ).abort()
+    )
 
 
 def _begin(
