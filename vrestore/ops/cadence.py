@@ -20,8 +20,11 @@ __all__ = ["Cadence", "CadenceKind", "FieldSurvey", "survey_fields"]
 _PURE = 0.85
 """Share of the evidence from which one pattern is the whole truth."""
 
-_ENOUGH = 1.5
+_ENOUGH = 0.6
 """Telling frames below which nothing is claimed."""
+
+_HALF_SURE = 1.5
+"""Telling frames that, agreeing, make half a certainty."""
 
 _LEAST_FIT = 0.3
 """Share of the evidence that the patterns found must explain, or nothing is claimed either."""
@@ -261,7 +264,7 @@ def _named(runs: _Runs, flags: Counter[FieldOrder], times: _Steps) -> Cadence:
     return Cadence(
         kind=kind,
         order=order,
-        confidence=round(fit * telling / (telling + _ENOUGH), 3),
+        confidence=round(fit * telling / (telling + _HALF_SURE), 3),
         frames=len(found),
         telling=round(telling, 2),
         shares=MappingProxyType(shares),
