@@ -59,7 +59,7 @@ def _noise(rgb: Tensor, name: str) -> Tensor:
 
 CONDITIONS = (
     Condition(name="clean", strength=0.0, worsen=lambda rgb, name: rgb),
-    Condition(name=f"JPEG {QUALITY}", strength=0.4, worsen=_jpeg, subsampled=True),
+    Condition(name=f"JPEG {QUALITY}", strength=0.65, worsen=_jpeg, subsampled=True),
     Condition(name=f"noise {SIGMA}", strength=0.8, worsen=_noise),
 )
 
