@@ -1,9 +1,13 @@
-"""Decoding times across segments."""
+"""Segments put together: decoding times across them, and what is written for it."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import pytest
@@ -11,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vrestore.errors import VRestoreError
+from vrestore.io.testclip import write_test_clip
 from vrestore.jobs.joining import in_decoding_order
 from vrestore.jobs.keeping import reorder_depth
 
@@ -57,3 +62,20 @@ def test_times_rise_and_no_picture_is_decoded_after_it_is_shown(segments):
 def test_pictures_that_overlap_are_refused():
     with pytest.raises(VRestoreError, match="overlap"):
         list(in_decoding_order(packets([0, 40, 80, 40, 120]), 0))
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="the kernel does not count")
+def test_a_job_writes_no_more_than_twice_its_output_and_its_journal(root, tmp_path):
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    write_test_clip(source, 160, 96, 30)
+    command = [sys.executable, "-m", "vrestore", "run", str(source), "-o", str(output)]
+    command += ["-n", "identity", "-s", "1", "--keep-job", "--set", "run.segment_seconds=0.4"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=root, stdout=log, stderr=log)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    told = Path(f"/proc/{process.pid}/io").read_text().splitlines()
+    written = int(dict(line.split(": ") for line in told)["wchar"])
+    assert process.wait() == 0
+    sizes = {path.name: path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()}
+    assert sum(name.endswith(".packets") for name in sizes) > 1
+    assert written - sizes["log"] - sizes["journal"] <= 2 * sizes["out.mkv"]
