@@ -25,7 +25,7 @@ from vrestore.train.lookalikes import with_lookalikes
 from vrestore.train.scene import Scene, real_clip, still_crop, still_in_motion
 from vrestore.train.tape import tape
 
-LIVES = {"film": 0.34, "tape": 0.13, "compressed": 0.38, "anything": 0.15}
+LIVES = {"film": 0.4, "tape": 0.16, "compressed": 0.24, "anything": 0.2}
 """Kinds of damaged sources, with the share of each."""
 
 CODED = {"film": 0.4, "tape": 0.6, "compressed": 1.0, "anything": 0.5}
