@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from vrestore.errors import InputError
 from vrestore.models.nets.cell import Cell, Neighbour
-from vrestore.models.nets.grid import YUV420, Picture, upsample
+from vrestore.models.nets.grid import GRAY, YUV420, Picture, upsample
 from vrestore.train import loop
 from vrestore.train.checkpoint import new_cell
 from vrestore.train.config import TrainConfig
@@ -92,6 +93,26 @@ def test_the_median_ignores_one_wild_frame():
     assert torch.allclose(
         result.memory.fused.luma[..., 2:-2, 2:-2], calm.luma[..., 2:-2, 2:-2], atol=1e-4
     )
+
+
+@pytest.mark.parametrize("net", sorted(SINGLE_IMAGE))
+def test_a_single_image_net_leaves_the_bicubic_base_within_a_few_steps(net: str):
+    generator = torch.Generator().manual_seed(5)
+    blobs = F.interpolate(torch.rand(6, 1, 12, 12, generator=generator), (48, 48), mode="bicubic")
+    truth = (blobs > 0.5).float() - 0.5
+    now = Picture(F.interpolate(truth, (24, 24), mode="bicubic", antialias=True), None)
+    torch.manual_seed(5)
+    rival = new_cell("nano", net)
+    kernels, knobs = rival.kernels(GRAY, 2), KNOBS.expand(6, -1, -1, -1)
+    optimiser = torch.optim.Adam(rival.parameters(), 6e-4, (0.9, 0.99))
+    errors = []
+    for _ in range(60):
+        error = (rival(kernels, now, knobs).picture.luma - truth).abs().mean()
+        optimiser.zero_grad()
+        error.backward()
+        optimiser.step()
+        errors.append(float(error.detach()))
+    assert errors[-1] < 0.95 * errors[0]
 
 
 @pytest.mark.slow

@@ -10,11 +10,11 @@ Everything here trains by the same loop on the same data, has the cell's interfa
     unblended  the cell without the blend on the output grid
 
 The published shapes restore luma and leave chroma to the bicubic base.  They are told noise level
-and strength, as the cell is, by two constant planes (SRCNN by what these would add to its first
-layer), and add to the bicubic base from a last layer that starts at zero.  The layers before it
-start as He et al. 2015 (arXiv:1502.01852) say: with torch's own, smaller numbers what reaches the
-last layer is so faint that it stays at zero.  They see luma around its middle: the samples of a 9x9
-filter, all above zero, otherwise pull it one way at every step until its rectifiers let nothing
+and strength, as the cell is, by two constant planes, and add to the bicubic base from a last layer
+that starts at zero.  The layers before it start as He et al. 2015 (arXiv:1502.01852) say: with
+torch's own, smaller numbers what reaches the last layer is so faint that it stays at zero.  SRCNN
+is told by what constant planes would add to its first layer: the 81 samples that a 9x9 filter sees
+of each, all alike, otherwise pull it one way at every step until its rectifiers let nothing
 through.
 """
 
@@ -75,7 +75,7 @@ class Rival(nn.Module):
 
 
 def _planes(knobs: Tensor, like: Tensor) -> Tensor:
-    return torch.cat((like - 0.5, knobs.expand(-1, -1, *like.shape[-2:])), 1)
+    return torch.cat((like, knobs.expand(-1, -1, *like.shape[-2:])), 1)
 
 
 def _silent(layer: Tail) -> Tail:
@@ -106,7 +106,7 @@ class _Srcnn(nn.Module):
         self.tail = _silent(nn.Conv2d(32, 1, 5, padding=2))
 
     def forward(self, luma: Tensor, base: Tensor, knobs: Tensor, scale: int) -> Tensor:
-        planes = (base - 0.5).contiguous(memory_format=torch.channels_last)
+        planes = base.contiguous(memory_format=torch.channels_last)
         seen = (self.head(planes) + self.told(knobs)).relu_()
         made: Tensor = self.tail(self.layers(seen))
         return made
