@@ -164,7 +164,7 @@ def require_possible(
     span: Span | None,
     expected_bytes: int,
 ) -> None:
-    """Raises what `open_muxer` would; writes nothing.  For a file, not for numbered pictures."""
+    """Raises what `open_muxer` would; leaves nothing.  For a file, not for numbered pictures."""
     destination = _destination(plan, overwrite=overwrite)
     try:
         destination.claim(expected_bytes)

@@ -75,8 +75,7 @@ def train(
             temporal=not twin and net not in SINGLE_IMAGE, start=start, precision=precision,
             minutes=minutes if steps is not None or minutes is not None else 60.0, steps=steps,
             seed=seed, device=device, threads=threads, workers=workers, batch=batch, crop=crop,
-            learning_rate=learning_rate,
-            clean=clean,
+            learning_rate=learning_rate, clean=clean,
         )  # fmt: skip
     except ValueError as error:
         raise PresetError(str(error)) from error
