@@ -239,7 +239,7 @@ class Encoder:
 
     def __init__(self, stream: Writes, choice: EncoderChoice, target: VideoTarget) -> None:
         """`stream` has a context that was set by `configure`."""
-        self.latency = choice.spec.held_frames if choice.spec.kind is Kind.LOSSY else 0
+        self.latency = choice.spec.latency if choice.spec.kind is Kind.LOSSY else 0
         self._stream = stream
         self._choice = choice
         self._target = target

@@ -27,7 +27,8 @@ __all__ = [
 
 HEAVY_BYTES = 3 * 2**30
 """What an encoder may take for pictures before it has to hold fewer: at 8K x265, SVT-AV1 and x264
-take 4 to 5.5 GiB, which leaves a machine of 8 GiB too little for the restoration."""
+take 8 to 10 GiB once a film is under way, which leaves a machine of 8 GiB nothing for the
+restoration."""
 
 
 X264_REPEATABLE: Mapping[str, str] = MappingProxyType(
@@ -76,6 +77,24 @@ def _same(*names: str) -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Memory of an encoder at work; measured at 320x180 to 1920x1080 (docs/memory.md)."""
+
+    pictures: int = 1
+    """Of its input."""
+
+    beside: int = 0
+    """Bytes per luma sample that do not go with the depth: what it knows of these pictures."""
+
+    mebibytes: int = 0
+    """Whatever the size."""
+
+    def bytes(self, format: SampleFormat, width: int, height: int) -> int:
+        pictures = self.pictures * format.frame_bytes(width, height)
+        return pictures + self.beside * width * height + self.mebibytes * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSpec:
     """One row: an encoder of FFmpeg and what must be known to use it well."""
 
@@ -119,27 +138,29 @@ class EncoderSpec:
     aspect_in_stream: bool = False
     """Writes the sample aspect ratio into the bitstream."""
 
-    held_frames: int = 1
-    """Memory that it takes while running, in pictures of its input; measured at 8K, 10 bit."""
+    latency: int = 1
+    """Pictures that it may keep before the first packet."""
+
+    holds: Held = field(default_factory=lambda: Held())
+    """Memory that it takes while running, at its default speed."""
 
     lean: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Parameters of the codec library with which it holds fewer pictures, at some cost in size."""
 
-    lean_frames: int = 1
-    """`held_frames` with these."""
+    holds_lean: Held = field(default_factory=lambda: Held())
+    """The same with these; measured at 8K, 10 bit."""
 
     bits_per_pixel: float = 0.0
     """A cautious (low) guess of the output, for the free-space check."""
 
     def is_lean(self, format: SampleFormat, width: int, height: int) -> bool:
         """Whether `lean` is used at this size: its pictures would take over `HEAVY_BYTES`."""
-        full = self.held_frames * format.frame_bytes(width, height)
-        return bool(self.lean) and full > HEAVY_BYTES
+        return bool(self.lean) and self.holds.bytes(format, width, height) > HEAVY_BYTES
 
     def held_bytes(self, format: SampleFormat, width: int, height: int) -> int:
         """Memory that it takes for pictures while it runs."""
-        lean = self.is_lean(format, width, height)
-        return (self.lean_frames if lean else self.held_frames) * format.frame_bytes(width, height)
+        held = self.holds_lean if self.is_lean(format, width, height) else self.holds
+        return held.bytes(format, width, height)
 
 
 _X_SPEEDS = _same(
@@ -199,7 +220,7 @@ _CAPTIONS = frozenset({"A53_CC"})
 _ROWS = (
     EncoderSpec(
         name="hevc_nvenc", codec="hevc_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
-        held_frames=8, aspect_in_stream=True,
+        latency=8, holds=Held(pictures=8), aspect_in_stream=True,
         feeds=_NVENC_RICH, max_width=8192, max_height=8192,
         quality=QualityScale(option="cq", offset=2, whole=True),
         speeds=_NVENC_SPEEDS, default_speed="p5",
@@ -210,7 +231,7 @@ _ROWS = (
     ),
     EncoderSpec(
         name="av1_nvenc", codec="av1_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
-        held_frames=8,
+        latency=8, holds=Held(pictures=8),
         feeds=_NVENC_420, max_width=8192, max_height=8192,
         quality=QualityScale(option="cq", scale=1.2, offset=3, maximum=63, whole=True),
         speeds=_NVENC_SPEEDS, default_speed="p5",
@@ -219,7 +240,7 @@ _ROWS = (
     ),
     EncoderSpec(
         name="h264_nvenc", codec="h264_nvenc", kind=Kind.LOSSY, hardware=True, even=True,
-        held_frames=8, aspect_in_stream=True,
+        latency=8, holds=Held(pictures=8), aspect_in_stream=True,
         feeds=_NVENC_RICH, max_width=4096, max_height=4096,
         quality=QualityScale(option="cq", whole=True),
         speeds=_NVENC_SPEEDS, default_speed="p5",
@@ -228,7 +249,8 @@ _ROWS = (
     ),
     EncoderSpec(
         name="libx265", codec="libx265", kind=Kind.LOSSY, even=True,
-        held_frames=55, aspect_in_stream=True, lean_frames=28,
+        latency=55, aspect_in_stream=True,
+        holds=Held(pictures=55, beside=153, mebibytes=70), holds_lean=Held(pictures=28),
         lean={"bframes": "0", "b-adapt": "0", "rc-lookahead": "1", "ref": "1"},
         feeds=_planar("yuv420p", "yuv422p", "yuv444p", "gbrp", "gray", depths=(8, 10, 12)),
         quality=QualityScale(option="crf", offset=2), speeds=_X_SPEEDS, default_speed="medium",
@@ -238,7 +260,8 @@ _ROWS = (
     ),
     EncoderSpec(
         name="libsvtav1", codec="libsvtav1", kind=Kind.LOSSY, even=True,
-        held_frames=47, lean_frames=20,
+        latency=47,
+        holds=Held(pictures=85, mebibytes=110), holds_lean=Held(pictures=20),
         lean={"lookahead": "0", "hierarchical-levels": "2", "pred-struct": "1"},
         feeds=_planar("yuv420p", depths=(8, 10)), max_height=8704,
         quality=QualityScale(option="crf", scale=1.2, offset=5, minimum=1, maximum=63, whole=True),
@@ -247,7 +270,8 @@ _ROWS = (
     ),
     EncoderSpec(
         name="libx264", codec="libx264", kind=Kind.LOSSY, even=True,
-        held_frames=55, aspect_in_stream=True, lean_frames=13,
+        latency=55, aspect_in_stream=True,
+        holds=Held(pictures=107, beside=10, mebibytes=20), holds_lean=Held(pictures=13),
         lean={"bframes": "0", "rc-lookahead": "0", "sync-lookahead": "0", "mbtree": "0",
               "ref": "1"},
         feeds=_planar("yuv420p", "yuv422p", "yuv444p", depths=(8, 10))

@@ -38,7 +38,7 @@ class EncodeSegments:
     """Op: restored frames to packets, each segment by an encoder of its own."""
 
     def __init__(self, output: OutputPlan) -> None:
-        self.latency = output.choice.spec.held_frames
+        self.latency = output.choice.spec.latency
         self._output = output
         self._encoder: Encoder | None = None
         self._extradata = ""

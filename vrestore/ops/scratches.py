@@ -37,6 +37,13 @@ of a picture at rest: it trembles, and under it runs other film."""
 _BARE = 0.85
 """The same of a line that hides the grain which changes around it."""
 
+_EXPLAINED = 0.45
+"""Share of a line's change that may be left once it has moved aside, for a line of the picture: a
+camera that moves by a part of a sample changes a thin line more than what lies beside it."""
+
+_FARTHEST = 3
+"""Samples aside that are tried."""
+
 _LEAST_CHANGE = (1.5 / 255) ** 2
 """Mean square of a change that is more than rounding and coding."""
 
@@ -239,21 +246,31 @@ def _mask(view: _View, views: list[_View], here: int) -> torch.Tensor | None:
 
 
 def _is_fresh(lines: Lines, number: int, views: list[_View], here: int) -> bool:
-    """Whether a line changes otherwise from frame to frame than what lies beside it."""
+    """Whether a line changes otherwise from frame to frame than what lies beside it, and not by
+    drifting along as things do before a camera that moves."""
     column, strips = int(lines.column[number]), lines.strips[number]
     luma = views[here].luma
     nearest, farthest = _BESIDE
     if not farthest < column < luma.shape[1] - farthest:
         return False
-    parts = len(strips)
-    rows = luma.shape[0] // parts
-    ratios = []
-    for view in views[max(0, here - 1) : here + 2]:
-        if view is views[here]:
+    rows = luma.shape[0] // len(strips)
+    shown = strips.repeat_interleave(rows)
+
+    def band(view: _View) -> torch.Tensor:
+        return view.luma[: len(shown), column - farthest : column + farthest + 1][shown]
+
+    ratios, rests, paces = [], [], []
+    for number_there in range(max(0, here - 2), min(len(views), here + 3)):
+        steps = number_there - here
+        if not steps:
             continue
-        band = slice(column - farthest, column + farthest + 1)
-        change = (luma[: parts * rows, band] - view.luma[: parts * rows, band]).square()
-        change = change.view(parts, rows, -1).mean(1)[strips]
+        rest, aside = _moved_aside(band(views[here]), band(views[number_there]))
+        rests.append(rest)
+        paces.append(aside / steps)
+        if abs(steps) > 1:
+            continue
+        change = (band(views[here]) - band(views[number_there])).square()
+        change = change.view(-1, rows, change.shape[1]).mean(1)
         side = farthest - nearest + 1
         beside = torch.minimum(change[:, :side].mean(1), change[:, -side:].mean(1))
         middle = change[:, farthest - _WIDEST : farthest + _WIDEST + 1].mean(1)
@@ -262,7 +279,26 @@ def _is_fresh(lines: Lines, number: int, views: list[_View], here: int) -> bool:
     if not ratios:
         return False
     ratio = sum(ratios) / len(ratios)
-    return ratio > _FRESH or ratio < _BARE
+    drifts = min(paces) * max(paces) > 0 and sum(rests) / len(rests) < _EXPLAINED
+    return (ratio > _FRESH and not drifts) or ratio < _BARE
+
+
+def _moved_aside(here: torch.Tensor, there: torch.Tensor) -> tuple[float, float]:
+    """What is left of a change in the middle of a band once the other frame is read up to
+    `_FARTHEST` samples aside, as a share of it, and how far aside that is; (rows, columns) each."""
+    width = 2 * _WIDEST + 1
+    first = here.shape[1] // 2 - _WIDEST
+    reach = slice(first - _FARTHEST, first + width + _FARTHEST)
+    gaps = here[:, None, first : first + width] - there[:, reach].unfold(1, width, 1)
+    squares = gaps.square().mean((0, 2))
+    products = (gaps[:, :-1] * gaps[:, 1:]).mean((0, 2))
+    # Between two whole samples the other frame is mixed of both, and the error a parabola.
+    near, far = squares[:-1], squares[1:]
+    share = ((near - products) / (near - 2 * products + far + 1e-12)).clamp(0, 1)
+    left = (1 - share).square() * near + 2 * share * (1 - share) * products + share.square() * far
+    best = int(left.argmin())
+    rest = float(left[best]) / (float(squares[_FARTHEST]) + 1e-9)
+    return rest, best + float(share[best]) - _FARTHEST
 
 
 def _draw(mask: torch.Tensor, luma: torch.Tensor, column: int, sign: float) -> None:
