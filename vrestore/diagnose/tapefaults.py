@@ -25,7 +25,7 @@ _PARTS = 3
 _ALIKE = 0.5
 """Share of the whole picture's shift that a quarter must have."""
 
-_AGAIN = 0.75
+_AGAIN = 0.5
 """Likeness of torn rows in two frames, against that of the rows above them, from which they are
 part of what is filmed."""
 
@@ -35,8 +35,11 @@ _TELLING = 0.3
 _ABOVE = 16
 """Rows above the torn ones that are compared."""
 
-_DETAIL = 25
+_DETAIL = 9
 """Samples of a row whose mean is no detail."""
+
+_ASIDE = 6
+"""Samples by which a picture may have moved sideways from one frame to the next."""
 
 
 def displaced_colour(frames: Sequence[Frame]) -> tuple[float, float, float]:
@@ -85,9 +88,14 @@ def torn_rows(pairs: Sequence[tuple[Frame, Frame]]) -> int:
 
 
 def _likeness(one: Frame, other: Frame, rows: slice) -> float:
-    """Correlation of the detail of some rows in two frames."""
+    """Correlation of the detail of some rows in two frames, one of them moved as fits best."""
     a, b = (_detail(luma_of(frame.planes, frame.format)[rows]) for frame in (one, other))
-    return float((a * b).sum() / (a.square().sum() * b.square().sum() + 1e-8).sqrt())
+    reach = min(_ASIDE, (a.shape[1] - 1) // 4)
+    middle = a[:, reach : a.shape[1] - reach]
+    moved = b.unfold(1, middle.shape[1], 1)
+    products = (middle[:, None] * moved).sum((0, 2))
+    sizes = middle.square().sum() * moved.square().sum((0, 2))
+    return float((products / (sizes + 1e-8).sqrt()).max())
 
 
 def _detail(rows: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,16 @@ _ZONE = 0.06
 _TORN = 0.45
 """Share of the usual likeness of neighbouring rows below which rows are torn."""
 
+_ROUGHER = 1.4
+"""How many times rougher than all rows above them, to the last, rows are that noise of the heads
+lies on: a blank bottom, a moving sea show no tear but this."""
+
+_STILL_ROUGH = 1 / 255
+"""Roughness below which a row is blank."""
+
+_ABOVE = 16
+"""Rows above with which they are compared."""
+
 _REACH = 0.12
 """Farthest that torn rows are looked for sideways, as a share of the width."""
 
@@ -30,7 +40,8 @@ def measure_head_switch(frames: Frame | Sequence[Frame]) -> int:
     """How many rows at the bottom are torn off from the picture above them; 0 for none.
 
     A row belongs to the picture if its luma resembles the row above it (or the one above that, in
-    woven fields) about as much as rows elsewhere do.  The verdict is the median over the frames.
+    woven fields) about as much as rows elsewhere do, and if it is not all at once much rougher.
+    The verdict is the median over the frames.
     """
     several = [frames] if isinstance(frames, Frame) else list(frames)
     counts = sorted(_torn_rows(luma_of(f.planes, f.format)) for f in several)
@@ -52,11 +63,23 @@ def _torn_rows(luma: torch.Tensor) -> int:
     low = torch.minimum(_TORN * usual, usual - 5 * spread)
     torn = likeness[-zone:] < low
     # Rows above the last two always are picture; a bar or a blank bottom resembles itself.
-    if usual < 0.4 or not bool(torn.any()):
-        return 0
-    first = int(torn.nonzero()[0])
-    # A cut through the picture is torn all the way down, or once where it is displaced as a whole.
-    return zone - first if zone - first <= zone * 3 // 4 else 0
+    if usual >= 0.4 and bool(torn.any()):
+        count = zone - int(torn.nonzero()[0])
+        # A cut through the picture is torn all the way down, or once where all of it is displaced.
+        if count <= zone * 3 // 4:
+            return count
+    return _rough_rows(luma, zone * 3 // 4)
+
+
+def _rough_rows(luma: torch.Tensor, most: int) -> int:
+    """How many rows at the bottom, 2 to `most`, are all at once rougher than those above."""
+    rows = luma[-(most + _ABOVE) :]
+    rough = (2 * rows[:, 1:-1] - rows[:, 2:] - rows[:, :-2]).abs().mean(1).clamp(min=_STILL_ROUGH)
+    for count in range(most, 1, -1):
+        above = rough[-count - _ABOVE : -count]
+        if float(rough[-count:].min()) > _ROUGHER * float(above.max()):
+            return count
+    return 0
 
 
 def _likeness(rows: torch.Tensor) -> torch.Tensor:
