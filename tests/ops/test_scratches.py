@@ -72,6 +72,14 @@ def test_where_nothing_moves_a_short_line_that_trembles_is_a_scratch(run, trembl
     assert not found or all(mask[8:64, 88:93].any(1).float().mean() > 0.8 for mask in masks)
 
 
+def test_a_short_thin_line_that_drifts_by_parts_of_a_sample_is_of_the_picture(run):
+    clip = pan(wall(8, 0), 8, 0).clone()
+    places = 90 + 0.4 * torch.arange(8.0)[:, None]
+    line = torch.sigmoid((1.2 - (torch.arange(160) - places).abs()) * 4)
+    clip[:, :, :72] += 0.25 * line[:, None, None]
+    assert all(frame.mask is None for frame in run(clip))
+
+
 @pytest.mark.parametrize(("rows", "found"), [(72, False), (110, True)])
 def test_where_nothing_moves_a_line_must_run_through_most_of_the_picture(run, rows, found):
     clip = pan(wall(8, 0), 8, 0).clone()

@@ -139,6 +139,16 @@ def test_torn_rows_are_counted(rows, frames_of):
     assert measure_head_switch(frames_of(picture(5))) == 0
 
 
+def test_torn_rows_show_on_a_blank_bottom_by_their_noise_and_a_caption_there_is_none(frames_of):
+    blank = picture(5)
+    blank[:, 0, -40:] = 0.5 + 0.002 * torch.randn(5, 40, blank.shape[3])
+    torn = faults.head_switch(blank, np.random.default_rng(1), 8)
+    assert measure_head_switch(frames_of(torn)) == 8
+    assert measure_head_switch(frames_of(blank)) == 0
+    blank[:, 0, -20:-8, ::3] += 0.2
+    assert measure_head_switch(frames_of(blank)) == 0
+
+
 @settings(max_examples=6)
 @given(lengths=st.lists(st.integers(1, 16), min_size=1, max_size=3), side=st.integers(16, 50))
 def test_every_frame_comes_out_once_in_order_whatever_is_on(frames_of, lengths, side):
