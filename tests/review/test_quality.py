@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vrestore.cli import main
-from vrestore.errors import InputError, OutputError
+from vrestore.errors import InputError
 from vrestore.models import registry
 from vrestore.ops.resample import Kernel
 from vrestore.review.metrics import cropped, psnr
@@ -42,9 +42,9 @@ from vrestore.review.quality.tables import (
     Table,
     difference,
     wanted_and_reached,
-    write_page,
 )
 from vrestore.review.quality.worn import score
+from vrestore.review.written import WrittenPart
 
 BICUBIC = interpolation("bicubic", Kernel.BICUBIC)
 LITE = registry.find("lite")
@@ -357,9 +357,9 @@ def test_a_ragged_table_is_refused():
 
 def test_a_page_is_replaced_between_its_marks_only(tmp_path: Path):
     page = tmp_path / "quality.md"
-    write_page(page, "first")
+    WrittenPart(page, "test").write(["first"])
     page.write_text("# Mine\n\n" + page.read_text() + "\nMine too\n")
-    write_page(page, "second")
+    WrittenPart(page, "test").write(["second"])
     text = page.read_text()
     assert text.startswith("# Mine\n") and text.endswith("\nMine too\n")
     assert "second" in text and "first" not in text
@@ -388,9 +388,20 @@ def test_only_models_with_weights_are_measured(tmp_path: Path):
     assert main(["bench", "quality", "--data", str(tmp_path), "-n", "nothing"]) == 4
 
 
-def test_a_page_of_somebody_else_is_not_replaced(tmp_path: Path):
+def test_a_page_of_somebody_else_is_refused_before_anything_is_measured(tmp_path: Path, capsys):
+    pictures(tmp_path / "Set5", 1)
     page = tmp_path / "notes.md"
     page.write_text("mine\n")
-    with pytest.raises(OutputError, match="not written by"):
-        write_page(page, "tables")
+    arguments = ["bench", "quality", "--data", str(tmp_path), "--only", "set5", "-o"]
+    assert main([*arguments, str(page)]) == 1
+    said = capsys.readouterr().err
+    assert "was not written by `vrestore bench quality`" in said and "set5" not in said
     assert page.read_text() == "mine\n"
+    assert main([*arguments, str(tmp_path / "no" / "page.md")]) == 1
+
+
+def test_an_empty_file_is_a_page(tmp_path: Path):
+    page = tmp_path / "quality.md"
+    page.touch()
+    WrittenPart(page, "test").write(["tables"])
+    assert "tables" in page.read_text()

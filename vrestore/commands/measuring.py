@@ -75,8 +75,9 @@ def speed(
     from vrestore import bench as benchmark
     from vrestore.bench.page import heading
     from vrestore.bench.speed import table
-    from vrestore.review.written import write_between
+    from vrestore.review.written import WrittenPart
 
+    page = None if output is None else WrittenPart(output, "vrestore bench speed")
     results = []
     for name in model.split(","):
         for result in benchmark.speed(
@@ -86,10 +87,9 @@ def speed(
             if not json:
                 typer.echo(f"{result}\n", err=True)
             results.append(result)
-    if output is not None:
+    if page is not None:
         words = "\n\n".join(str(result) for result in results)
-        parts = (heading(_command()), table(results), f"```\n{words}\n```")
-        write_between(output, "vrestore bench speed", parts)
+        page.write((heading(_command()), table(results), f"```\n{words}\n```"))
     if json:
         typer.echo(to_json(results))
 
@@ -145,15 +145,15 @@ def memory(
     from vrestore.bench.clip import settings_for
     from vrestore.bench.memory import markdown, table
     from vrestore.bench.page import heading
-    from vrestore.review.written import write_between
+    from vrestore.review.written import WrittenPart
 
     settings = settings_for(model, encoder, scale)
     if device_memory is not None:
         settings["run.device_memory"] = device_memory
+    page = None if output is None else WrittenPart(output, "vrestore bench memory")
     results = benchmark.memory(sizes=sizes.split(","), frames=frames, settings=settings)
-    if output is not None:
-        parts = (heading(_command()), markdown(results))
-        write_between(output, "vrestore bench memory", parts)
+    if page is not None:
+        page.write((heading(_command()), markdown(results)))
     if json:
         typer.echo(to_json(results))
     elif output is None:
@@ -201,7 +201,7 @@ def quality(
     from vrestore.models import registry
     from vrestore.review.quality.networks import contender
     from vrestore.review.quality.page import PARTS, measure
-    from vrestore.review.quality.tables import write_page
+    from vrestore.review.written import WrittenPart
 
     parts = only.split(",") if only else list(PARTS)
     if unknown := [part for part in parts if part not in PARTS]:
@@ -210,6 +210,7 @@ def quality(
     if incomplete := [name for name, _, path in pairs if not (name and path)]:
         raise PresetError(f"--rival wants NAME=CHECKPOINT, got {incomplete[0]!r}")
 
+    written = None if output is None else WrittenPart(output, "vrestore bench quality")
     names = model or [name for name, spec in registry.registered().items() if spec.weights]
     specs = [registry.find(name) for name in names]
     if without := [spec.name for spec in specs if spec.weights is None]:
@@ -222,7 +223,7 @@ def quality(
         command=_command(),
         observer=lambda line: typer.echo(line, err=True),
     )
-    if output is None:
+    if written is None:
         typer.echo(text)
     else:
-        write_page(output, text)
+        written.write((text,))

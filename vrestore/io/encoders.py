@@ -20,6 +20,7 @@ __all__ = [
     "HEAVY_BYTES",
     "X264_REPEATABLE",
     "EncoderSpec",
+    "Held",
     "Kind",
     "QualityScale",
 ]

@@ -6,9 +6,6 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from vrestore.review.written import write_between
 
 __all__ = [
     "Finding",
@@ -18,7 +15,6 @@ __all__ = [
     "difference",
     "number",
     "wanted_and_reached",
-    "write_page",
 ]
 
 STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14)
@@ -141,8 +137,3 @@ def difference(first: Sequence[float], second: Sequence[float]) -> str:
     quantile = STUDENT[min(len(each) - 1, len(STUDENT)) - 1]
     half = quantile * statistics.stdev(each) / math.sqrt(len(each))
     return f"{mean} ± {half:.2f}"
-
-
-def write_page(path: Path, text: str) -> None:
-    """The text as this command's part of a page, as `write_between`."""
-    write_between(path, "vrestore bench quality", (text,))
