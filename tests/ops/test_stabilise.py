@@ -76,6 +76,20 @@ def test_a_splice_throws_one_frame_and_only_that_one_is_moved():
         assert (result is frame) == (shift == [0, 0])
 
 
+@pytest.mark.parametrize("jump", [(0.0, 6.0), (0.0, -6.0), (5.0, 0.0), (-5.0, 3.5)])
+def test_what_a_moved_frame_leaves_bare_is_shown_as_the_frame_before_showed_it(jump):
+    path = torch.zeros(COUNT, 2)
+    path[12] = torch.tensor(jump)
+    lumas = woven(path)
+    lumas[12] = 0.9 * lumas[12]
+    out = given(Stabilise(StabiliseConfig(strength=1, max_shift=5)), frames_of(lumas))
+    repeated = displaced(lumas[12], Displacement(x=jump[0], y=jump[1]))
+    filled, smeared = ((p / 0.9 - lumas[11]).abs() for p in (out[12].planes[0], repeated))
+    bare = smeared > 0.03
+    assert bare.sum() > 100
+    assert filled[bare].mean() < 0.15 * smeared[bare].mean()
+
+
 @pytest.mark.parametrize("kind", ["still", "pan", "eased"])
 def test_without_weave_nothing_is_touched_whatever_the_camera_does(kind):
     t = torch.arange(COUNT).float()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
@@ -20,6 +20,7 @@ import torch
 
 from vrestore.media import Coding, Frame
 from vrestore.notes import ShotNote
+from vrestore.ops.bareedges import cover_bare
 from vrestore.ops.buffers import Alloc
 from vrestore.ops.globalmotion import FollowMotion, Motion
 from vrestore.ops.resample import Axis, Kernel, resample_plane
@@ -82,8 +83,9 @@ class StabiliseConfig:
     """The farthest a frame is moved, in per cent of the picture's width; 0.1 to 10."""
 
     edges: Literal["fill", "crop"] = "fill"
-    """What becomes of the strip that a moved frame leaves bare: filled by repeating the edge, or
-    cropped away with the picture scaled up to its size, by one factor for the whole shot."""
+    """What becomes of the strip that a moved frame leaves bare: filled from the frame before (by
+    repeating the edge where there is none), or cropped away with the picture scaled up to its size,
+    by one factor for the whole shot."""
 
     rotation: bool = False
     """Take out the turning too, as small gauges show it."""
@@ -138,13 +140,18 @@ class _Verdict:
     back: Series
     """(3,) what of that is taken out."""
 
+    place: Series | None
+    """(3,) where the picture lies once that is taken out; None where it is not known."""
+
     crop: float
 
     def towards(self, other: _Verdict, share: float) -> _Verdict:
         """Between this one, 0, and another, 1."""
+        back = self.back + share * (other.back - self.back)
         return _Verdict(
             off=self.off + share * (other.off - self.off),
-            back=self.back + share * (other.back - self.back),
+            back=back,
+            place=None if self.place is None else self.place + self.back - back,
             crop=self.crop + share * (other.crop - self.crop),
         )
 
@@ -162,6 +169,7 @@ class _Shot:
         self._course = _Course(config, self._size)
         self._after: _Course | None = None
         self._crop = 0.0
+        self._before: tuple[Frame, Series] | None = None
         self._curves = _Curves()
 
     def push(self, frame: Frame) -> Iterable[Frame]:
@@ -216,29 +224,41 @@ class _Shot:
         self._curves.before.append((float(off[0]), float(off[1]), float(off[2])))
         left = off - back
         self._curves.after.append((float(left[0]), float(left[1]), float(left[2])))
-        if not back.any() and self._crop == 0:
-            return frame
-        self._curves.moved += bool(back.any())
-        by = Displacement(x=float(back[0]), y=float(back[1]), angle=float(back[2]) / self._radius)
-        return replace(
-            frame,
-            ready=None,
-            planes=tuple(self._plane(frame, number, by) for number in range(len(frame.planes))),
-        )
+        out = frame
+        if back.any() or self._crop:
+            self._curves.moved += bool(back.any())
+            by = Displacement(
+                x=float(back[0]), y=float(back[1]), angle=float(back[2]) / self._radius
+            )
+            planes = [self._plane(frame, number, by) for number in range(len(frame.planes))]
+            if not self._crop:
+                self._cover(frame, planes, by, verdict.place)
+            out = replace(frame, ready=None, planes=tuple(planes))
+        self._before = None if verdict.place is None else (out, verdict.place)
+        return out
 
     def _plane(self, frame: Frame, number: int, by: Displacement) -> torch.Tensor:
         form, plane = frame.format, frame.planes[number]
-        chroma = form.is_chroma(number)
-        moved = displaced(
-            plane,
-            by,
-            log2_w=form.log2_chroma_w if chroma else 0,
-            log2_h=form.log2_chroma_h if chroma else 0,
-            alloc=self._alloc,
-        )
+        log2_w, log2_h = _halvings(frame, number)
+        moved = displaced(plane, by, log2_w=log2_w, log2_h=log2_h, alloc=self._alloc)
         if number >= form.color_planes:
             moved.clamp_(0, 1)
         return moved if not self._crop else self._cropped(frame, number, moved)
+
+    def _cover(
+        self, frame: Frame, planes: Sequence[torch.Tensor], by: Displacement, place: Series | None
+    ) -> None:
+        """Shows in the bare strips of colour what the frame before showed there."""
+        if self._before is None or place is None:
+            return
+        before, its = self._before
+        carried = Displacement(x=float(its[0] - place[0]), y=float(its[1] - place[1]))
+        for number, plane in enumerate(planes[: frame.format.color_planes]):
+            log2_w, log2_h = _halvings(frame, number)
+            cover_bare(
+                plane, before.planes[number], by, carried,
+                log2_w=log2_w, log2_h=log2_h, signed=frame.format.is_chroma(number),
+            )  # fmt: skip
 
     def _cropped(self, frame: Frame, number: int, plane: torch.Tensor) -> torch.Tensor:
         """The middle of a plane at its full size, siting kept."""
@@ -317,7 +337,8 @@ class _Course:
         self._settled += 1
         if self._crop is None:
             self._crop = self._margin(off, scale) if self._config.edges == "crop" else 0.0
-        return _Verdict(off, back, self._crop)
+        place = where - back if motion.share > 0 else None
+        return _Verdict(off, back, place, self._crop)
 
     def _where(self, motion: Motion, resting: bool) -> Series:
         """x, y and the turning at the corners, in samples."""
@@ -381,6 +402,12 @@ class _Course:
             return 0.0
         reach = float(np.max(_MARGIN * scale + np.abs(off)))
         return min(reach, self._config.max_shift / 100 * self._width) / self._width
+
+
+def _halvings(frame: Frame, number: int) -> tuple[int, int]:
+    """log2 of a plane's subsampling, (across, down)."""
+    form = frame.format
+    return (form.log2_chroma_w, form.log2_chroma_h) if form.is_chroma(number) else (0, 0)
 
 
 def _rms(name: str, values: Series) -> dict[str, float]:
