@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from vrestore.media import ColorModel, SampleFormat
 from vrestore.ops.scratches import Scratches, ScratchesConfig
+from vrestore.ops.shift import Displacement, displaced
 from vrestore.train import dirt as film
 
 GRAY = SampleFormat(model=ColorModel.GRAY, depth=8)
@@ -77,6 +78,24 @@ def test_a_short_thin_line_that_drifts_by_parts_of_a_sample_is_of_the_picture(ru
     places = 90 + 0.4 * torch.arange(8.0)[:, None]
     line = torch.sigmoid((1.2 - (torch.arange(160) - places).abs()) * 4)
     clip[:, :, :72] += 0.25 * line[:, None, None]
+    assert all(frame.mask is None for frame in run(clip))
+
+
+def test_a_short_line_of_a_picture_that_trembles_as_a_whole_stays(run):
+    still = pan(wall(8, 0), 8, 0).clone()
+    still[:, :, :72, 90:92] += 0.25
+    still[:, :, :, 40:60] += 0.2
+    # Hard edges would ring when they are moved by a part of a sample.
+    still = F.avg_pool2d(F.pad(still, (1, 1, 0, 0), mode="replicate"), (1, 3), 1)
+    generator = torch.Generator().manual_seed(4)
+    shakes = 0.25 * torch.randn(8, generator=generator)
+    clip = torch.stack(
+        [
+            displaced(p[0], Displacement(x=float(x), y=0.0))[None]
+            for p, x in zip(still, shakes, strict=True)
+        ]
+    )
+    clip += 0.004 * torch.randn(clip.shape, generator=generator)
     assert all(frame.mask is None for frame in run(clip))
 
 

@@ -31,11 +31,11 @@ _LONG = 0.65
 scratch from an upright: doors, posts and corners of houses run through half of it."""
 
 _FRESH = 1.5
-"""How many times more than what lies beside it a line changes from frame to frame that is no part
-of a picture at rest: it trembles, and under it runs other film."""
+"""How many times more than an edge of the picture as steep a line changes from frame to frame that
+is no part of a picture at rest: it trembles, and under it runs other film."""
 
 _BARE = 0.85
-"""The same of a line that hides the grain which changes around it."""
+"""Share of the change beside it that shows in a line which hides the grain around it."""
 
 _EXPLAINED = 0.45
 """Share of a line's change that may be left once it has moved aside, for a line of the picture: a
@@ -43,6 +43,15 @@ camera that moves by a part of a sample changes a thin line more than what lies 
 
 _FARTHEST = 3
 """Samples aside that are tried."""
+
+_MEDIAN_SQUARE = 0.455
+"""Median of the square of what is normally distributed, as a share of its mean."""
+
+_TILE = 48
+"""Side of the parts of a picture whose edges are looked at together."""
+
+_EDGY = 0.02
+"""Share of edges from which a part tells."""
 
 _LEAST_CHANGE = (1.5 / 255) ** 2
 """Mean square of a change that is more than rounding and coding."""
@@ -82,6 +91,9 @@ class _View:
     lines: Lines
     moves: torch.Tensor
     """(columns of blocks,) sideways motion from the frame before, in samples; nan for unknown."""
+    unrest: tuple[float, float]
+    """Mean square change from the frame before where nothing is steep, and how much more per
+    square of slope: grain, and what steadying, coding and a breathing gate leave at edges."""
 
 
 @dataclass(slots=True)
@@ -117,7 +129,8 @@ class Scratches:
         luma = luma_of(frame.planes, frame.format)
         clear = _CLEAR * 2 ** (2 * (0.5 - self._strength))
         before = self._views[-1].luma if self._views else luma
-        self._views.append(_View(frame, luma, find_lines(luma, clear), _sideways(before, luma)))
+        lines, moves = find_lines(luma, clear), _sideways(before, luma)
+        self._views.append(_View(frame, luma, lines, moves, _unrest(before, luma)))
         self._waiting += 1
         if self._waiting > _AHEAD:
             yield self._settled()
@@ -246,8 +259,8 @@ def _mask(view: _View, views: list[_View], here: int) -> torch.Tensor | None:
 
 
 def _is_fresh(lines: Lines, number: int, views: list[_View], here: int) -> bool:
-    """Whether a line changes otherwise from frame to frame than what lies beside it, and not by
-    drifting along as things do before a camera that moves."""
+    """Whether a line changes more from frame to frame than edges of the picture do, and not by
+    drifting along as things do before a camera that moves; or less than what lies beside it."""
     column, strips = int(lines.column[number]), lines.strips[number]
     luma = views[here].luma
     nearest, farthest = _BESIDE
@@ -259,7 +272,7 @@ def _is_fresh(lines: Lines, number: int, views: list[_View], here: int) -> bool:
     def band(view: _View) -> torch.Tensor:
         return view.luma[: len(shown), column - farthest : column + farthest + 1][shown]
 
-    ratios, rests, paces = [], [], []
+    ratios, bare, rests, paces = [], [], [], []
     for number_there in range(max(0, here - 2), min(len(views), here + 3)):
         steps = number_there - here
         if not steps:
@@ -275,12 +288,41 @@ def _is_fresh(lines: Lines, number: int, views: list[_View], here: int) -> bool:
         beside = torch.minimum(change[:, :side].mean(1), change[:, -side:].mean(1))
         middle = change[:, farthest - _WIDEST : farthest + _WIDEST + 1].mean(1)
         loud = torch.maximum(middle, beside) > _LEAST_CHANGE
-        ratios.append(float((middle / (beside + 1e-9)).where(loud, 1.0).median()))
+        bare.append(float((middle / (beside + 1e-9)).where(loud, 1.0).median()))
+        calm, steep = views[max(here, number_there)].unrest
+        both = (band(views[here]) + band(views[number_there])) / 2
+        slope = _steepness(both).view(-1, rows, change.shape[1]).mean(1)
+        usual = calm + steep * slope[:, farthest - _WIDEST : farthest + _WIDEST + 1].mean(1)
+        ratios.append(float((middle / (usual + 1e-9)).where(loud, 1.0).median()))
     if not ratios:
         return False
-    ratio = sum(ratios) / len(ratios)
     drifts = min(paces) * max(paces) > 0 and sum(rests) / len(rests) < _EXPLAINED
-    return (ratio > _FRESH and not drifts) or ratio < _BARE
+    trembles = sum(ratios) / len(ratios) > _FRESH and not drifts
+    return trembles or sum(bare) / len(bare) < _BARE
+
+
+def _unrest(before: torch.Tensor, here: torch.Tensor) -> tuple[float, float]:
+    """Mean square change of a picture at rest, and what is added to it per square of slope."""
+    one, other = before[::4], here[::4]
+    change, steep = (one - other).square(), _steepness((one + other) / 2)
+    flat = steep.flatten()
+    bound = flat.kthvalue(max(1, round(0.9 * len(flat)))).values
+    calm = change[steep <= flat.median()].median() / _MEDIAN_SQUARE
+    edges = (steep > bound).float()
+    # What moves by itself fills some tiles of the picture: the median of them is at rest.
+    tile = (min(_TILE // 4, steep.shape[0]), min(_TILE, steep.shape[1]))
+    sums = F.avg_pool2d(torch.stack((change, steep, edges)) * edges, tile)
+    known = sums[2] > _EDGY
+    if not bool(known.any()):
+        return float(calm), 0.0
+    more = (sums[0][known] - calm * sums[2][known]) / sums[1][known]
+    return float(calm), max(0.0, float(more.median()))
+
+
+def _steepness(luma: torch.Tensor) -> torch.Tensor:
+    """(H, W) mean square of the steps to the left and to the right."""
+    steps = F.pad((luma[:, 1:] - luma[:, :-1]).square(), (1, 1))
+    return (steps[:, 1:] + steps[:, :-1]) / 2
 
 
 def _moved_aside(here: torch.Tensor, there: torch.Tensor) -> tuple[float, float]:
