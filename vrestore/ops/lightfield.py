@@ -1,7 +1,7 @@
 """How the light fell on a frame, against the shot's first: one smooth field of logarithmic gain.
 
 The field is a sum of few shapes: one gain for all, a grid of 5x3 between whose nodes it is
-interpolated, a profile of 18 nodes down the picture for horizontal bands, and a slope by tone (a
+interpolated, a profile of 12 nodes down the picture for horizontal bands, and a slope by tone (a
 change of gamma).  Each frame is compared with a mosaic of what the shot has shown so far under one
 light, carried along with the motion of its parts (`blockmotion`), so that what enters
 or leaves the picture is no change of light.  The field is found in closed form on cells of a
@@ -41,8 +41,8 @@ __all__ = [
 ACROSS, DOWN = 5, 3
 """Nodes of the grid."""
 
-ROWS = 18
-"""Nodes of the profile down the picture: with 12, a quarter of four bands lay between them."""
+ROWS = 12
+"""Nodes of the profile down the picture."""
 
 SHAPES = 1 + ACROSS * DOWN + ROWS + 1
 """Coefficients: the gain of all, the grid row by row, the profile, the slope by tone."""
