@@ -17,6 +17,7 @@ from vrestore.media import Coding, Frame
 from vrestore.notes import ShotNote
 from vrestore.ops.infill import luma_of
 from vrestore.ops.lines import Lines, find_lines
+from vrestore.ops.unrest import Unrest, changes_by_itself, unrest_of
 
 __all__ = ["Scratches", "ScratchesConfig"]
 
@@ -29,35 +30,6 @@ _CLEAR = 2.8
 _LONG = 0.65
 """Least share of the strips that show a line where the picture stands still and cannot tell a
 scratch from an upright: doors, posts and corners of houses run through half of it."""
-
-_FRESH = 1.5
-"""How many times more than an edge of the picture as steep a line changes from frame to frame that
-is no part of a picture at rest: it trembles, and under it runs other film."""
-
-_BARE = 0.85
-"""Share of the change beside it that shows in a line which hides the grain around it."""
-
-_EXPLAINED = 0.45
-"""Share of a line's change that may be left once it has moved aside, for a line of the picture: a
-camera that moves by a part of a sample changes a thin line more than what lies beside it."""
-
-_FARTHEST = 3
-"""Samples aside that are tried."""
-
-_MEDIAN_SQUARE = 0.455
-"""Median of the square of what is normally distributed, as a share of its mean."""
-
-_TILE = 48
-"""Side of the parts of a picture whose edges are looked at together."""
-
-_EDGY = 0.02
-"""Share of edges from which a part tells."""
-
-_LEAST_CHANGE = (1.5 / 255) ** 2
-"""Mean square of a change that is more than rounding and coding."""
-
-_BESIDE = (5, 9)
-"""Nearest and farthest sample of what lies beside it."""
 
 _KEPT = 0.6
 """Share of the frames around that must show it."""
@@ -91,9 +63,7 @@ class _View:
     lines: Lines
     moves: torch.Tensor
     """(columns of blocks,) sideways motion from the frame before, in samples; nan for unknown."""
-    unrest: tuple[float, float]
-    """Mean square change from the frame before where nothing is steep, and how much more per
-    square of slope: grain, and what steadying, coding and a breathing gate leave at edges."""
+    unrest: Unrest
 
 
 @dataclass(slots=True)
@@ -130,7 +100,7 @@ class Scratches:
         clear = _CLEAR * 2 ** (2 * (0.5 - self._strength))
         before = self._views[-1].luma if self._views else luma
         lines, moves = find_lines(luma, clear), _sideways(before, luma)
-        self._views.append(_View(frame, luma, lines, moves, _unrest(before, luma)))
+        self._views.append(_View(frame, luma, lines, moves, unrest_of(before, luma)))
         self._waiting += 1
         if self._waiting > _AHEAD:
             yield self._settled()
@@ -247,8 +217,10 @@ def _mask(view: _View, views: list[_View], here: int) -> torch.Tensor | None:
     # picture does not have at rest.
     good = (votes >= needed) & (against < 2)
     unsure = good & (moving < 2) & (long < _LONG)
+    lumas, unrests = [v.luma for v in views], [v.unrest for v in views]
     for number in unsure.nonzero()[:, 0].tolist():
-        good[number] = _is_fresh(lines, number, views, here)
+        column = int(lines.column[number])
+        good[number] = changes_by_itself(column, lines.strips[number], lumas, unrests, here)
     if not bool(good.any()):
         return None
     height, width = view.luma.shape
@@ -256,91 +228,6 @@ def _mask(view: _View, views: list[_View], here: int) -> torch.Tensor | None:
     for number in good.nonzero()[:, 0].tolist():
         _draw(mask, view.luma, int(lines.column[number]), float(lines.sign[number]))
     return mask
-
-
-def _is_fresh(lines: Lines, number: int, views: list[_View], here: int) -> bool:
-    """Whether a line changes more from frame to frame than edges of the picture do, and not by
-    drifting along as things do before a camera that moves; or less than what lies beside it."""
-    column, strips = int(lines.column[number]), lines.strips[number]
-    luma = views[here].luma
-    nearest, farthest = _BESIDE
-    if not farthest < column < luma.shape[1] - farthest:
-        return False
-    rows = luma.shape[0] // len(strips)
-    shown = strips.repeat_interleave(rows)
-
-    def band(view: _View) -> torch.Tensor:
-        return view.luma[: len(shown), column - farthest : column + farthest + 1][shown]
-
-    ratios, bare, rests, paces = [], [], [], []
-    for number_there in range(max(0, here - 2), min(len(views), here + 3)):
-        steps = number_there - here
-        if not steps:
-            continue
-        rest, aside = _moved_aside(band(views[here]), band(views[number_there]))
-        rests.append(rest)
-        paces.append(aside / steps)
-        if abs(steps) > 1:
-            continue
-        change = (band(views[here]) - band(views[number_there])).square()
-        change = change.view(-1, rows, change.shape[1]).mean(1)
-        side = farthest - nearest + 1
-        beside = torch.minimum(change[:, :side].mean(1), change[:, -side:].mean(1))
-        middle = change[:, farthest - _WIDEST : farthest + _WIDEST + 1].mean(1)
-        loud = torch.maximum(middle, beside) > _LEAST_CHANGE
-        bare.append(float((middle / (beside + 1e-9)).where(loud, 1.0).median()))
-        calm, steep = views[max(here, number_there)].unrest
-        both = (band(views[here]) + band(views[number_there])) / 2
-        slope = _steepness(both).view(-1, rows, change.shape[1]).mean(1)
-        usual = calm + steep * slope[:, farthest - _WIDEST : farthest + _WIDEST + 1].mean(1)
-        ratios.append(float((middle / (usual + 1e-9)).where(loud, 1.0).median()))
-    if not ratios:
-        return False
-    drifts = min(paces) * max(paces) > 0 and sum(rests) / len(rests) < _EXPLAINED
-    trembles = sum(ratios) / len(ratios) > _FRESH and not drifts
-    return trembles or sum(bare) / len(bare) < _BARE
-
-
-def _unrest(before: torch.Tensor, here: torch.Tensor) -> tuple[float, float]:
-    """Mean square change of a picture at rest, and what is added to it per square of slope."""
-    one, other = before[::4], here[::4]
-    change, steep = (one - other).square(), _steepness((one + other) / 2)
-    flat = steep.flatten()
-    bound = flat.kthvalue(max(1, round(0.9 * len(flat)))).values
-    calm = change[steep <= flat.median()].median() / _MEDIAN_SQUARE
-    edges = (steep > bound).float()
-    # What moves by itself fills some tiles of the picture: the median of them is at rest.
-    tile = (min(_TILE // 4, steep.shape[0]), min(_TILE, steep.shape[1]))
-    sums = F.avg_pool2d(torch.stack((change, steep, edges)) * edges, tile)
-    known = sums[2] > _EDGY
-    if not bool(known.any()):
-        return float(calm), 0.0
-    more = (sums[0][known] - calm * sums[2][known]) / sums[1][known]
-    return float(calm), max(0.0, float(more.median()))
-
-
-def _steepness(luma: torch.Tensor) -> torch.Tensor:
-    """(H, W) mean square of the steps to the left and to the right."""
-    steps = F.pad((luma[:, 1:] - luma[:, :-1]).square(), (1, 1))
-    return (steps[:, 1:] + steps[:, :-1]) / 2
-
-
-def _moved_aside(here: torch.Tensor, there: torch.Tensor) -> tuple[float, float]:
-    """What is left of a change in the middle of a band once the other frame is read up to
-    `_FARTHEST` samples aside, as a share of it, and how far aside that is; (rows, columns) each."""
-    width = 2 * _WIDEST + 1
-    first = here.shape[1] // 2 - _WIDEST
-    reach = slice(first - _FARTHEST, first + width + _FARTHEST)
-    gaps = here[:, None, first : first + width] - there[:, reach].unfold(1, width, 1)
-    squares = gaps.square().mean((0, 2))
-    products = (gaps[:, :-1] * gaps[:, 1:]).mean((0, 2))
-    # Between two whole samples the other frame is mixed of both, and the error a parabola.
-    near, far = squares[:-1], squares[1:]
-    share = ((near - products) / (near - 2 * products + far + 1e-12)).clamp(0, 1)
-    left = (1 - share).square() * near + 2 * share * (1 - share) * products + share.square() * far
-    best = int(left.argmin())
-    rest = float(left[best]) / (float(squares[_FARTHEST]) + 1e-9)
-    return rest, best + float(share[best]) - _FARTHEST
 
 
 def _draw(mask: torch.Tensor, luma: torch.Tensor, column: int, sign: float) -> None:
